@@ -1,0 +1,1 @@
+"""The HTTP side: paths to handlers, admission, streaming, errors."""

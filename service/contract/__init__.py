@@ -1,0 +1,1 @@
+"""The contract as code: generated from openapi.yaml by `invoke generate`, edited by nobody."""

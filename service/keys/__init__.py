@@ -1,0 +1,1 @@
+"""Keys: accounts and their Poe keys, leased one request at a time."""

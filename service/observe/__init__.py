@@ -1,0 +1,1 @@
+"""Seeing: metrics and the log line of each request."""

@@ -1,0 +1,30 @@
+"""One call of a wire: everything that it needs to know, and nothing of HTTP or the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from service.prompt import Prompt
+from service.routing.route import Route
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCall:
+    """A prompt on its way to one route with one key.
+
+    `parameters` are the model's own parameters, already lifted and checked. Timeouts are in seconds (interface,
+    settings): `first_event` to the first sign of work, `answer` to the first visible event (or a whole answer),
+    `idle` between two events after it. `notice` takes a sentence for `x-proxy-notice`.
+    """
+
+    prompt: Prompt
+    route: Route
+    key_name: str
+    secret: str = field(repr=False)
+    parameters: Mapping[str, Any]
+    first_event_seconds: float
+    answer_seconds: float
+    idle_seconds: float
+    notice: Callable[[str], None]
