@@ -1,0 +1,1 @@
+"""Everything around the service: development, deployment, monitoring. Never imported by `service`."""

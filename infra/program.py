@@ -1,0 +1,139 @@
+"""The program behind `./dev`: invoke, with one-line refusals, telling exit codes and a list that reads as a manual."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any
+
+from invoke import Argument, Collection, Exit, ParseError, Program, Task, UnexpectedExit
+
+from infra.task import ExitCode
+
+Job = Task[Callable[..., Any]]
+INTERRUPTED = 130
+MISSING_VALUE = re.compile(r"Flag '?<Argument: ([\w-]+).* needed value")
+UNKNOWN_WORD = re.compile(r"No idea what '(.*)' is!")
+
+
+class Tasks(Program):
+    """invoke's `Program`, whose own answer to wrong use is a traceback or exit code 1."""
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:
+        """Run the tasks that `argv` names and leave with the exit code of the first that fails."""
+        code: int = ExitCode.DONE
+        try:
+            self._steps(argv)
+        except ParseError as error:
+            code = ExitCode.WRONG_USE
+            print(f"{self.binary}: {self._plainly(error)}", file=sys.stderr)
+        except Exit as error:
+            code = error.code
+            if error.message:
+                print(error.message, file=sys.stderr)
+        except UnexpectedExit as error:
+            code = error.result.exited
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        if exit:
+            sys.exit(code)
+
+    def _steps(self, argv: list[str] | None) -> None:
+        self.create_config()
+        try:
+            self.parse_core(argv)
+            self.parse_collection()
+            self.parse_tasks()
+        except ValueError as error:  # invoke lets the conversion of `--machines two` escape as it is
+            raise ParseError(f"not a number: {str(error).rpartition(': ')[2]}") from error
+        self.parse_cleanup()
+        self.update_config()
+        self.execute()
+
+    def _plainly(self, error: ParseError) -> str:
+        """invoke's sentence in terms of what was typed."""
+        text = str(error)
+        if missing := MISSING_VALUE.search(text):
+            return f"--{missing[1]} needs a value"
+        if unknown := UNKNOWN_WORD.search(text):
+            near = difflib.get_close_matches(unknown[1], self._known_words(error), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"{self.binary} --list shows what there is"
+            return f"unknown word {shlex.quote(unknown[1])}; {hint}"
+        return text
+
+    def _known_words(self, error: ParseError) -> list[str]:
+        flags = list(error.context.flags) if error.context else []
+        return [*self.collection.task_names, *flags]
+
+    def no_tasks_given(self) -> None:
+        """Without a task: the list."""
+        self.print_help()
+        raise Exit
+
+    def print_help(self) -> None:
+        """The same page for `--help`, `--list` and nothing at all."""
+        self.list_flat()
+
+    def list_flat(self) -> None:
+        """Every task under the sentence that opens its module, with its flags and what it does."""
+        print(f"Usage: {self.binary} TASK [--flags] …   ({self.binary} TASK --help explains the flags)")
+        for heading, tasks in groupby(_by_module(self.scoped_collection), key=lambda named: _heading(named[1])):
+            print(f"\n{heading}")
+            for name, task in tasks:
+                print(f"  {' '.join([name, *map(_shape, self._flags(name))])}\n      {_summary(task)}")
+
+    def print_task_help(self, name: str) -> None:
+        """One task's docstring and its flags."""
+        task, flags = self.collection[name], self._flags(name)
+        print(f"Usage: {' '.join([self.binary, name, *(f'[{_shape(flag)}]' for flag in flags)])}\n")
+        print(f"{(task.__doc__ or '').strip()}\n")
+        for flag in flags:
+            print(f"  {_shape(flag):<24} {_meaning(flag)}")
+
+    def _flags(self, name: str) -> list[Argument]:
+        return list(self.parser.contexts[name].args.values())
+
+
+def _by_module(collection: Collection) -> Iterator[tuple[str, Job]]:
+    named = [(name, collection[name]) for name in collection.task_names]
+    order = list(dict.fromkeys(task.body.__module__ for _, task in named))
+    yield from sorted(named, key=lambda pair: order.index(pair[1].body.__module__))
+
+
+def _heading(task: Job) -> str:
+    return (sys.modules[task.body.__module__].__doc__ or "").strip().partition("\n")[0]
+
+
+def _summary(task: Job) -> str:
+    return (task.__doc__ or "").strip().partition("\n")[0]
+
+
+def _shape(flag: Argument) -> str:
+    """`--select EXPRESSION`: a flag's help opens with its placeholder and a colon where it takes a value."""
+    name = (flag.name or "").replace("_", "-")
+    if flag.kind is bool:
+        return f"--no-{name}" if flag.default else f"--{name}"
+    placeholder, colon, _ = (flag.help or "").partition(":")
+    return f"--{name} {placeholder if colon else name.upper()}"
+
+
+def _meaning(flag: Argument) -> str:
+    text = flag.help or ""
+    if flag.kind is bool:
+        return text
+    return text.partition(":")[2].strip() or text
+
+
+def main() -> None:
+    """Run `tasks.py` under our rules."""
+    import tasks
+
+    Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run()
+
+
+if __name__ == "__main__":
+    main()
