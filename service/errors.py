@@ -74,6 +74,9 @@ class Kind(StrEnum):
     """Poe no longer takes an attachment's URL; uploading again may help."""
 
 
+DEFAULT_RETRY_AFTER = 2.0
+"""Seconds that a caller is told to wait where nothing says better."""
+
 Blame = Literal["request", "model", "key", "account", "poe", "network"]
 
 
@@ -139,3 +142,41 @@ class Failure(Exception):
         self.error_type = error_type
         self.code = code
         self.param = param
+
+
+def refusal_for(failure: Failure) -> Refusal:
+    """What a caller is told when nothing is left to try after `failure` (interface: errors)."""
+    kind, message = failure.kind, failure.message
+    match kind:
+        case Kind.BAD_REQUEST | Kind.UNSUPPORTED_PARAMETER | Kind.UPLOAD_REFUSED:
+            type_ = failure.error_type or "invalid_request_error"
+            return Refusal(400, message, type_=type_, code=failure.code, param=failure.param)
+        case Kind.TOO_LONG:
+            return Refusal(400, message, code="context_length_exceeded", param="messages")
+        case Kind.MODERATED:
+            return Refusal(400, message, code="content_filter")
+        case Kind.NEEDS_AUTHORIZATION:
+            return Refusal(400, message, code="privacy_authorization_required")
+        case Kind.NO_SUCH_MODEL | Kind.NOT_ON_WIRE:
+            return Refusal(404, message, code="model_not_found", param="model")
+        case Kind.NOT_COVERED:
+            return Refusal(404, message, code="model_not_available", param="model")
+        case Kind.DRY:
+            return Refusal(402, message, type_="insufficient_quota", code="insufficient_points")
+        case Kind.RATE_LIMITED:
+            after = failure.retry_after or DEFAULT_RETRY_AFTER
+            return Refusal(
+                429,
+                message,
+                type_="rate_limit_error",
+                code="upstream_rate_limited",
+                retry_after=after,
+                should_retry=True,
+            )
+        case Kind.KEY_REVOKED:
+            after = failure.retry_after or DEFAULT_RETRY_AFTER
+            return Refusal(503, message, type_="server_error", code="no_usable_key", retry_after=after)
+        case Kind.SILENT:
+            return Refusal(504, message, type_="server_error", code="upstream_timeout")
+        case _:
+            return Refusal(502, message, type_="server_error", code="upstream_error")
