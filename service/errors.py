@@ -120,7 +120,8 @@ class Failure(Exception):
 
     `message` is safe to show a caller: cleaned, at most 500 characters, no markup, no secret. `status` is Poe's HTTP
     status, None where the failure came in band or below HTTP; `retry_after` is in seconds. `error_type`, `code` and
-    `param` are Poe's own words where they are strings.
+    `param` are Poe's own words where they are strings. `account_wide`: Poe said that the limit is the whole account's
+    (no requests remaining), not the model's.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Failure(Exception):
         error_type: str | None = None,
         code: str | None = None,
         param: str | None = None,
+        account_wide: bool = False,
     ) -> None:
         super().__init__(message)
         self.kind = kind
@@ -142,6 +144,7 @@ class Failure(Exception):
         self.error_type = error_type
         self.code = code
         self.param = param
+        self.account_wide = account_wide
 
 
 def refusal_for(failure: Failure) -> Refusal:
