@@ -40,34 +40,21 @@ class SseReader:
         """The frames that `chunk` completes, line ends made LF: empty, or ending in a blank line. Raises as `feed`."""
         if self._start is not None:
             chunk = self._without_bom(chunk)
-        if self._swallow_lf and chunk:
-            self._swallow_lf = False
-            if chunk[0] == 10:
-                chunk = chunk[1:]
-        if b"\r" in chunk:
-            # A CR ends its line at once; should an LF follow in the next chunk, it belongs to the same line end.
-            self._swallow_lf = chunk[-1] == 13
-            chunk = chunk.replace(b"\r\n", b"\n")
-            if b"\r" in chunk:
-                chunk = chunk.replace(b"\r", b"\n")
+        if self._swallow_lf or b"\r" in chunk:
+            chunk = self._with_lf(chunk)
         end = chunk.rfind(b"\n\n") + 2
-        if end == 1:
-            if not (self._held and chunk[:1] == b"\n" and self._held[-1].endswith(b"\n")):
-                self._hold(chunk)
-                return b""
-            end = 1
-        if end == len(chunk):
-            done, rest = chunk, b""
-        else:
-            done, rest = chunk[:end], chunk[end:]
+        if end == 1 and not (self._held and chunk[:1] == b"\n" and self._held[-1].endswith(b"\n")):
+            self._hold(chunk)
+            return b""
+        # An `end` of 1 is right here: the blank line was cut in two, and its second half is the chunk's first byte.
+        whole, rest = (chunk, b"") if end == len(chunk) else (chunk[:end], chunk[end:])
         if self._held:
-            self._held.append(done)
-            done = b"".join(self._held)
+            whole = b"".join([*self._held, whole])
             self._held.clear()
             self._held_bytes = 0
         if rest:
             self._hold(rest)
-        return done
+        return whole
 
     def close(self) -> list[SseEvent]:
         """At the end of the body: the event whose closing blank line never came, if any was begun."""
@@ -84,6 +71,18 @@ class SseReader:
         self._held_bytes += len(part)
         if self._held_bytes > MAX_EVENT_BYTES:
             raise Failure(Kind.BROKEN, "The upstream sent an event that is too large.")
+
+    def _with_lf(self, chunk: bytes) -> bytes:
+        """The chunk with LF line ends. A CR ends its line at once; an LF at the start of the next chunk belongs to it."""
+        if self._swallow_lf and chunk:
+            self._swallow_lf = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._swallow_lf = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n")
+            if b"\r" in chunk:
+                chunk = chunk.replace(b"\r", b"\n")
+        return chunk
 
     def _without_bom(self, chunk: bytes) -> bytes:
         """The chunk, or nothing while the first bytes may still become a byte order mark."""
