@@ -73,7 +73,7 @@ class SseReader:
             raise Failure(Kind.BROKEN, "The upstream sent an event that is too large.")
 
     def _with_lf(self, chunk: bytes) -> bytes:
-        """The chunk with LF line ends. A CR ends its line at once; an LF at the start of the next chunk belongs to it."""
+        """The chunk with LF line ends. A CR ends its line at once; an LF that starts the next chunk belongs to it."""
         if self._swallow_lf and chunk:
             self._swallow_lf = False
             chunk = chunk.removeprefix(b"\n")

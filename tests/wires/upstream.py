@@ -121,6 +121,6 @@ class Upstream:
         return False
 
     async def _watch(self, reader: asyncio.StreamReader) -> None:
-        while not reader.at_eof():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - a reader tells nobody of its end but who reads from it
+        while not reader.at_eof():  # noqa: ASYNC110 - a reader tells its end only to who reads from it
+            await asyncio.sleep(0.005)
         self.gone.set()
