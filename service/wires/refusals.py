@@ -45,7 +45,9 @@ def failure_from_status(
     if param is not None:
         kind = Kind.UNSUPPORTED_PARAMETER
     retry_after = retry_after_seconds(headers, limited=status in (429, 503, 529), now=now)
-    return _failure(kind, said, secret, status=status, retry_after=retry_after, param=param)
+    failure = _failure(kind, said, secret, status=status, retry_after=retry_after, param=param)
+    failure.account_wide = kind is Kind.RATE_LIMITED and headers.get("x-ratelimit-remaining-requests", "").strip() == "0"
+    return failure
 
 
 def failure_from_error(payload: object, *, secret: str = "") -> Failure:

@@ -254,4 +254,6 @@ def test_when_to_come_back_is_read_from_whichever_header_says_it(
 
 def test_a_refusal_for_the_rate_carries_its_time() -> None:
     assert refused(429, b"", retry_after="3").retry_after == 3
+    assert not refused(429, b"", x_ratelimit_remaining_requests="3").account_wide
+    assert refused(429, b"", x_ratelimit_remaining_requests="0").account_wide
     assert refused(400, b"", x_ratelimit_reset_requests="3").retry_after is None
