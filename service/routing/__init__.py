@@ -1,1 +1,1 @@
-"""Routing: from a caller's model name to a wire and Poe's name for the model."""
+"""Routing: from a caller's model name to a wire, Poe's name for the model and the parameters that it takes."""

@@ -24,7 +24,10 @@ class Model:
     `id` is lower case, `name` is Poe's display name. `created` is in seconds. `refuses` names request fields that the
     model's REST endpoint answers with 400. `tools_wire` is the wire on which tool calls work (None: whichever the
     model takes) and `tools_stream` whether they survive streaming there. `slow`: answers may take many minutes.
-    `replaces`: the bot rewrites its text while it works, so it is held back until it is final.
+    `replaces`: the bot rewrites its text while it works, so it is held back until it is final. `signatures`: its tool
+    calls carry a signature that must come back with them (`Call.opaque`). `thoughts_required`: while it thinks it wants
+    its earlier thoughts back with its tool calls, which neither wire can do. `endpoints` is empty where Poe lists none,
+    which means chat; a path that is none of the known ones stands as it is, without `/v1/`.
     """
 
     id: str
@@ -44,8 +47,10 @@ class Model:
     tools_stream: bool = True
     slow: bool = False
     replaces: bool = False
+    signatures: bool = False
+    thoughts_required: bool = False
 
     @property
     def makes_text(self) -> bool:
-        """Whether the answer is text and can be streamed as it comes."""
+        """Whether the answer is text and can be streamed as it comes; media are asked for whole on `chat`."""
         return "text" in self.output_modalities
