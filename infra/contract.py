@@ -37,6 +37,7 @@ MODEL_OPTIONS = (
     *("--enum-field-as-literal", "all"),
     *("--strict-types", "str", "bytes", "int", "float", "bool"),
     *("--naming-strategy", "full-path"),
+    *("--import-overrides", '{"StrictInt": "service.contract.whole"}'),
 )
 
 
