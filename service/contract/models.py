@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import MISSING, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictStr
 from typing_extensions import TypeAliasType
+
+from service.contract.whole import StrictInt
 
 ModelName = TypeAliasType("ModelName", Annotated[StrictStr, Field(max_length=256, min_length=1)])
 
