@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 import fastapi_poe
@@ -21,7 +21,7 @@ from fastapi.responses import StreamingResponse
 from fastapi_poe.client import stream_request_base
 from pydantic import BaseModel
 
-BOT_ROLES = {"assistant": "bot", "user": "user", "system": "system"}
+BOT_ROLES: dict[str, Literal["bot", "user", "system"]] = {"assistant": "bot", "user": "user", "system": "system"}
 
 
 class ChatMessage(BaseModel):
@@ -54,7 +54,7 @@ def make_app(upstream: str) -> FastAPI:
 
     def texts(request: ChatRequest) -> AsyncIterator[fastapi_poe.PartialResponse]:
         query = [
-            fastapi_poe.ProtocolMessage(role=BOT_ROLES[message.role], content=message.content)  # type: ignore[arg-type]
+            fastapi_poe.ProtocolMessage(role=BOT_ROLES[message.role], content=message.content)
             for message in request.messages
         ]
         poe_request = fastapi_poe.QueryRequest(
