@@ -14,7 +14,8 @@ from typing import Literal
 class Refusal(Exception):
     """An answer that is an error, in neutral words; each dialect renders it in its own shape.
 
-    `retry_after` is in seconds. `type_` and `code` are OpenAI's words (interface: errors); Anthropic's follow from them.
+    `retry_after` is in seconds. `type_` and `code` are OpenAI's words (interface: errors), from which
+    Anthropic's follow.
     """
 
     def __init__(
@@ -147,39 +148,50 @@ class Failure(Exception):
         self.account_wide = account_wide
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a kind of failure is told to a caller when nothing is left to try (interface: errors)."""
+
+    status: int
+    type: str
+    code: str | None
+    param: str | None = None
+    waits: bool = False
+    should_retry: bool = False
+
+
+UPSTREAM_ERROR = Told(502, "server_error", "upstream_error")
+TOLD: dict[Kind, Told] = {
+    Kind.BAD_REQUEST: Told(400, "invalid_request_error", None),
+    Kind.UNSUPPORTED_PARAMETER: Told(400, "invalid_request_error", None),
+    Kind.UPLOAD_REFUSED: Told(400, "invalid_request_error", None),
+    Kind.TOO_LONG: Told(400, "invalid_request_error", "context_length_exceeded", "messages"),
+    Kind.MODERATED: Told(400, "invalid_request_error", "content_filter"),
+    Kind.NEEDS_AUTHORIZATION: Told(400, "invalid_request_error", "privacy_authorization_required"),
+    Kind.NO_SUCH_MODEL: Told(404, "invalid_request_error", "model_not_found", "model"),
+    Kind.NOT_ON_WIRE: Told(404, "invalid_request_error", "model_not_found", "model"),
+    Kind.NOT_COVERED: Told(404, "invalid_request_error", "model_not_available", "model"),
+    Kind.DRY: Told(402, "insufficient_quota", "insufficient_points"),
+    Kind.RATE_LIMITED: Told(429, "rate_limit_error", "upstream_rate_limited", waits=True, should_retry=True),
+    Kind.KEY_REVOKED: Told(503, "server_error", "no_usable_key", waits=True),
+    Kind.SILENT: Told(504, "server_error", "upstream_timeout"),
+    Kind.BROKEN: UPSTREAM_ERROR,
+    Kind.EMPTY: UPSTREAM_ERROR,
+    Kind.CUT: UPSTREAM_ERROR,
+    Kind.UNREACHABLE: UPSTREAM_ERROR,
+}
+
+
 def refusal_for(failure: Failure) -> Refusal:
-    """What a caller is told when nothing is left to try after `failure` (interface: errors)."""
-    kind, message = failure.kind, failure.message
-    match kind:
-        case Kind.BAD_REQUEST | Kind.UNSUPPORTED_PARAMETER | Kind.UPLOAD_REFUSED:
-            type_ = failure.error_type or "invalid_request_error"
-            return Refusal(400, message, type_=type_, code=failure.code, param=failure.param)
-        case Kind.TOO_LONG:
-            return Refusal(400, message, code="context_length_exceeded", param="messages")
-        case Kind.MODERATED:
-            return Refusal(400, message, code="content_filter")
-        case Kind.NEEDS_AUTHORIZATION:
-            return Refusal(400, message, code="privacy_authorization_required")
-        case Kind.NO_SUCH_MODEL | Kind.NOT_ON_WIRE:
-            return Refusal(404, message, code="model_not_found", param="model")
-        case Kind.NOT_COVERED:
-            return Refusal(404, message, code="model_not_available", param="model")
-        case Kind.DRY:
-            return Refusal(402, message, type_="insufficient_quota", code="insufficient_points")
-        case Kind.RATE_LIMITED:
-            after = failure.retry_after or DEFAULT_RETRY_AFTER
-            return Refusal(
-                429,
-                message,
-                type_="rate_limit_error",
-                code="upstream_rate_limited",
-                retry_after=after,
-                should_retry=True,
-            )
-        case Kind.KEY_REVOKED:
-            after = failure.retry_after or DEFAULT_RETRY_AFTER
-            return Refusal(503, message, type_="server_error", code="no_usable_key", retry_after=after)
-        case Kind.SILENT:
-            return Refusal(504, message, type_="server_error", code="upstream_timeout")
-        case _:
-            return Refusal(502, message, type_="server_error", code="upstream_error")
+    """What a caller is told when nothing is left to try after `failure`. Of a 400, Poe's own words are passed on."""
+    told = TOLD[failure.kind]
+    own = told.status == 400 and told.code is None
+    return Refusal(
+        told.status,
+        failure.message,
+        type_=(own and failure.error_type) or told.type,
+        code=failure.code if own else told.code,
+        param=failure.param if own else told.param,
+        retry_after=(failure.retry_after or DEFAULT_RETRY_AFTER) if told.waits else None,
+        should_retry=told.should_retry,
+    )

@@ -71,13 +71,17 @@ class Extra:
 
 @dataclass(slots=True, frozen=True)
 class Usage:
-    """Token counts. `estimated`: the numbers are ours (`estimate_tokens`) and not the provider's."""
+    """Token counts. `estimated`: the numbers are ours (stages.estimate) and not the provider's.
+
+    `reported` is the provider's own object, kept so that no detail of it is lost on the way to a dialect of its shape.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     reasoning_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+    reported: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True, frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 from service.prompt import Prompt
 from service.routing.route import Route
+from service.waiting import Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class UpstreamCall:
     `parameters` are the model's own parameters, already lifted and checked. Timeouts are in seconds (interface,
     settings): `first_event` to the first sign of work, `answer` to the first visible event (or a whole answer),
     `idle` between two events after it. `notice` takes a sentence for `x-proxy-notice`.
+    `refused` names request members that this route is known to answer with 400. The wire adds what it waits to
+    `waiting`.
     """
 
     prompt: Prompt
@@ -28,3 +31,5 @@ class UpstreamCall:
     answer_seconds: float
     idle_seconds: float
     notice: Callable[[str], None]
+    refused: frozenset[str] = frozenset()
+    waiting: Waiting = field(default_factory=Waiting)
