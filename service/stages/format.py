@@ -1,0 +1,117 @@
+"""Answers that must be JSON: asking for it, checking it afterwards, and saying what is wrong so that it is mended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from service.errors import Refusal
+from service.events import Event, Finish, Text, ToolCall, escape, read
+from service.prompt import OutputFormat, Prompt, TextPart, Turn
+
+FENCED = re.compile(r"\s*```[a-zA-Z0-9_-]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
+MAX_REASON = 400
+SCHEMA_PARAM = "response_format.json_schema.schema"
+
+
+class NoRemoteReferences:
+    """Refuses to fetch anything: a caller's schema must not make this machine open connections."""
+
+    def __call__(self, uri: str) -> Any:
+        """Called for a `$ref` that points outside the schema."""
+        raise ValueError(f"the reference {uri[:200]} points outside the schema")
+
+
+class Checker:
+    """Checks answers against one asked format."""
+
+    def __init__(self, wanted: OutputFormat) -> None:
+        self._validator = _validator(wanted.schema) if wanted.kind == "json_schema" else None
+
+    def reason_against(self, text: str) -> str | None:
+        """Why `text` is not what was asked for, None if it is."""
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            return f"it is not JSON ({error})"[:MAX_REASON]
+        if self._validator is None:
+            return None if isinstance(value, dict) else "it is JSON, but no object"
+        for problem in self._validator.iter_errors(value):
+            where = "/".join([str(step) for step in problem.instance_path])
+            return f"at /{where}: {problem.message}"[:MAX_REASON]
+        return None
+
+
+def _validator(schema: Mapping[str, Any] | None) -> Any:
+    # Loaded when first asked for: most gateways never see a schema, and it is 10 MB.
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for(dict(schema or {}), retriever=NoRemoteReferences(), validate_formats=False)
+    except (ValueError, jsonschema_rs.ReferencingError) as error:
+        reason = str(getattr(error, "message", error))[:MAX_REASON]
+        raise Refusal(400, f"The schema cannot be used: {reason}", param=SCHEMA_PARAM) from None
+
+
+def unfenced(text: str) -> str:
+    """The text inside a Markdown code fence, where the whole text is one; else the text itself."""
+    found = FENCED.fullmatch(text)
+    return found.group(1) if found else text
+
+
+def ask(prompt: Prompt) -> Prompt:
+    """The prompt with the format asked for in words, since Poe's endpoints ignore the request field."""
+    wanted = prompt.output_format
+    if wanted is None:
+        return prompt
+    words = "Answer with one JSON object and nothing else: no prose, no code fence."
+    if wanted.kind == "json_schema":
+        schema = orjson.dumps(wanted.schema or {}).decode()
+        words = f"Answer with JSON that fits this JSON Schema and nothing else: no prose, no code fence.\n{schema}"
+    turns = list(prompt.turns)
+    leading = next((i for i, turn in enumerate(turns) if turn.role != "system"), len(turns))
+    turns.insert(leading, Turn("system", (TextPart(words),)))
+    return replace(prompt, turns=tuple(turns))
+
+
+def ask_again(prompt: Prompt, answer: str, reason: str) -> Prompt:
+    """The prompt for the one repair: what came, and what is wrong with it."""
+    words = f"That does not fit what was asked for: {reason}. Answer again with the corrected JSON and nothing else."
+    turns = (*prompt.turns, Turn("assistant", (TextPart(answer),)), Turn("user", (TextPart(words),)))
+    return replace(prompt, turns=turns)
+
+
+class Collected:
+    """A whole answer in hand, before anybody has seen it."""
+
+    def __init__(self, events: list[Event]) -> None:
+        self._events = events
+        pieces = [piece for event in events if isinstance(event, Text) for piece in event.pieces]
+        self.text = unfenced(read(pieces))
+        last = events[-1] if events else None
+        self._cut = isinstance(last, Finish) and last.reason in ("length", "content_filter")
+        self._calls = any(isinstance(event, ToolCall) for event in events)
+
+    def reason_against(self, checker: Checker) -> str | None:
+        """Why the answer does not fit. One that was cut for its length, or that calls a tool, is what it is."""
+        return None if self._cut or self._calls else checker.reason_against(self.text)
+
+    def events(self) -> list[Event]:
+        """The answer's events, its text in one piece and out of any code fence."""
+        others = [event for event in self._events if not isinstance(event, (Text, Finish))]
+        texts: list[Event] = [Text((escape(self.text),))] if self.text else []
+        return [*others, *texts, *[event for event in self._events if isinstance(event, Finish)]]
+
+
+async def collect(answer: AsyncGenerator[list[Event], None]) -> Collected:
+    """All of an answer."""
+    events: list[Event] = []
+    async with aclosing(answer):
+        async for batch in answer:
+            events += batch
+    return Collected(events)
