@@ -1,0 +1,156 @@
+"""The chat wire: Poe's OpenAI-compatible endpoint, whole or streamed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from time import perf_counter
+
+import aiohttp
+from yarl import URL
+
+from service.errors import Failure, Kind
+from service.events import VISIBLE, Event, ToolCall
+from service.wires.call import UpstreamCall
+from service.wires.chat_answer import whole_answer
+from service.wires.chat_body import encode
+from service.wires.chat_stream import ChunkReader, load
+from service.wires.http import TRANSPORT_ERRORS, failure_from_error, failure_from_exception, failure_from_response, send
+from service.wires.opaque import OpaqueStore
+from service.wires.sse import SseReader
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of a whole answer."""
+TAIL_SECONDS = 3.0
+"""For the token counts and the `[DONE]` that follow a finish reason; the answer is whole without them."""
+
+
+class ChatWire:
+    """Speaks chat completions with one upstream. Poe validates strictly, so that bodies are built from a whitelist."""
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+        self._session = session
+        self._url = URL(f"{base_url}/v1/chat/completions", encoded=True)
+        self._opaque = OpaqueStore()
+
+    async def stream(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
+        """The answer's events; a model whose tool calls do not survive streaming is asked for the whole answer."""
+        streamed = call.prompt.stream and _can_stream(call)
+        body = encode(call, stream=streamed, opaque=self._opaque.get, refused=call.refused)
+        response = await self._send(call, body, call.first_event_seconds if streamed else call.answer_seconds)
+        try:
+            if not streamed:
+                events = await self._whole(call, response)
+                self._keep(events)
+                yield events
+                return
+            async for events in _events(call, response):
+                self._keep(events)
+                yield events
+        finally:
+            if not response.closed:
+                response.close()
+
+    async def _send(self, call: UpstreamCall, body: bytes, seconds: float) -> aiohttp.ClientResponse:
+        headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
+        began = perf_counter()
+        try:
+            async with asyncio.timeout(seconds):
+                response = await send(self._session, "POST", self._url, headers=headers, data=body)
+        except TimeoutError:
+            raise Failure(Kind.SILENT, "Poe was silent for too long.") from None
+        finally:
+            call.waiting.seconds += perf_counter() - began
+        if response.status != 200:
+            raise await failure_from_response(response, secret=call.secret)
+        return response
+
+    async def _whole(self, call: UpstreamCall, response: aiohttp.ClientResponse) -> list[Event]:
+        began = perf_counter()
+        try:
+            async with asyncio.timeout(call.answer_seconds):
+                payload = load(await _read(response))
+        except TRANSPORT_ERRORS as error:
+            raise failure_from_exception(error, answering=True) from error
+        finally:
+            call.waiting.seconds += perf_counter() - began
+        if isinstance(payload, dict) and payload.get("error"):
+            raise failure_from_error(payload, secret=call.secret)
+        model = call.route.model
+        return whole_answer(payload, media=model is not None and not model.makes_text)
+
+    def _keep(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is ToolCall and event.opaque:
+                self._opaque.keep(event.id, event.opaque)
+
+
+def _can_stream(call: UpstreamCall) -> bool:
+    model = call.route.model
+    return model is None or (model.makes_text and (model.tools_stream or not call.prompt.tools))
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while chunk := await response.content.readany():
+        size += len(chunk)
+        if size > MAX_ANSWER_BYTES:
+            raise Failure(Kind.BROKEN, "The model's answer is too large.")
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+async def _events(call: UpstreamCall, response: aiohttp.ClientResponse) -> AsyncGenerator[list[Event], None]:
+    sse = SseReader()
+    reader = ChunkReader(call.secret)
+    deadline = _Deadline(call)
+    content = response.content
+    while not reader.complete:
+        began = perf_counter()
+        try:
+            async with asyncio.timeout(TAIL_SECONDS if reader.reason is not None else deadline.seconds()):
+                data = await content.readany()
+        except TimeoutError:
+            if reader.reason is not None:
+                break  # the answer is whole, only its epilogue is late
+            raise Failure(Kind.SILENT, deadline.message) from None
+        except TRANSPORT_ERRORS as error:
+            if reader.reason is not None:
+                break
+            raise failure_from_exception(error, answering=True) from error
+        finally:
+            call.waiting.seconds += perf_counter() - began
+        blocks = sse.feed(data) if data else sse.close()
+        events = reader.feed([block for _, block in blocks])
+        if events:
+            deadline.saw(events)
+            yield events
+        if not data:
+            break
+    yield reader.finish()
+
+
+class _Deadline:
+    """How long the next read may take: the caller's patience before the first visible event differs from that after."""
+
+    __slots__ = ("_call", "_started", "_visible", "_working", "message")
+
+    def __init__(self, call: UpstreamCall) -> None:
+        self._call = call
+        self._started = perf_counter()
+        self._working = False
+        self._visible = False
+        self.message = "The model did not begin to answer in time."
+
+    def seconds(self) -> float:
+        if self._visible:
+            return self._call.idle_seconds
+        limit = self._call.answer_seconds if self._working else self._call.first_event_seconds
+        return max(0.001, self._started + limit - perf_counter())
+
+    def saw(self, events: list[Event]) -> None:
+        self._working = True
+        if not self._visible and any(isinstance(event, VISIBLE) for event in events):
+            self._visible = True
+            self.message = "The model fell silent in the middle of its answer."

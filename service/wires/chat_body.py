@@ -1,0 +1,152 @@
+"""The body of a request to Poe's chat completions, from a whitelist: Poe refuses members that it does not know."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from service.errors import Failure, Kind
+from service.prompt import Call, MediaPart, Part, Prompt, TextPart, Tool, Turn
+from service.wires.call import UpstreamCall
+from service.wires.call_ids import original
+
+Opaque = Callable[[str], Mapping[str, Any] | None]
+"""Looks up what a provider wants echoed with a call, by our id of the call."""
+
+
+def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozenset[str]) -> bytes:
+    """The JSON body. `refused` names members that this model's endpoint is known to answer with 400."""
+    prompt = call.prompt
+    body: dict[str, Any] = {"model": call.route.name, "messages": messages(prompt, opaque)}
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = {"include_usage": True}
+    _add_limits(body, prompt, refused)
+    _add_tools(body, prompt)
+    if prompt.output_format is not None:
+        body["response_format"] = _response_format(prompt)
+    body.update(call.parameters)
+    for name in refused:
+        body.pop(name, None)
+    return orjson.dumps(body)
+
+
+def _add_limits(body: dict[str, Any], prompt: Prompt, refused: frozenset[str]) -> None:
+    sampling = prompt.sampling
+    if prompt.max_tokens is not None:
+        body["max_completion_tokens" if "max_tokens" in refused else "max_tokens"] = prompt.max_tokens
+    if prompt.stop:
+        body["stop"] = list(prompt.stop)
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    if sampling.logprobs is not None:
+        body["logprobs"] = sampling.logprobs
+    if sampling.top_logprobs is not None:
+        body["top_logprobs"] = sampling.top_logprobs
+
+
+def _add_tools(body: dict[str, Any], prompt: Prompt) -> None:
+    if not prompt.tools:
+        return  # a tool_choice without tools is refused upstream and means nothing
+    body["tools"] = [_tool(tool) for tool in prompt.tools]
+    if prompt.forced_tool is not None:
+        body["tool_choice"] = {"type": "function", "function": {"name": prompt.forced_tool}}
+    elif prompt.tool_choice is not None:
+        body["tool_choice"] = prompt.tool_choice
+    if prompt.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = prompt.parallel_tool_calls
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description is not None:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _response_format(prompt: Prompt) -> dict[str, Any]:
+    wanted = prompt.output_format
+    assert wanted is not None
+    if wanted.kind == "json_object":
+        return {"type": "json_object"}
+    return {"type": "json_schema", "json_schema": {"name": wanted.name or "answer", "schema": wanted.schema or {}}}
+
+
+def messages(prompt: Prompt, opaque: Opaque) -> list[dict[str, Any]]:
+    """The turns as messages. Media of a tool's result follow the results of that round in a user message."""
+    out: list[dict[str, Any]] = []
+    held: list[Part] = []
+    for turn in prompt.turns:
+        if held and turn.role != "tool":
+            out.append({"role": "user", "content": _content(tuple(held))})
+            held = []
+        out.append(_message(turn, opaque))
+        if turn.role == "tool":
+            held += [part for part in turn.parts if isinstance(part, MediaPart)]
+    if held:
+        out.append({"role": "user", "content": _content(tuple(held))})
+    return out
+
+
+def _message(turn: Turn, opaque: Opaque) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": turn.role}
+    if turn.name:
+        message["name"] = turn.name
+    if turn.role == "tool":
+        message["tool_call_id"] = original(turn.call_id)
+        message["content"] = turn.text
+        return message
+    message["content"] = _content(turn.parts)
+    if turn.calls:
+        message["tool_calls"] = [_call(call, opaque) for call in turn.calls]
+    return message
+
+
+def _call(call: Call, opaque: Opaque) -> dict[str, Any]:
+    written: dict[str, Any] = {
+        "id": original(call.id),
+        "type": "function",
+        "function": {"name": call.name, "arguments": call.arguments},
+    }
+    extra = call.opaque or opaque(call.id)
+    if extra:
+        written["extra_content"] = extra
+    return written
+
+
+def _content(parts: tuple[Part, ...]) -> str | list[dict[str, Any]]:
+    if len(parts) == 1 and isinstance(parts[0], TextPart):
+        return parts[0].text
+    if any(isinstance(part, MediaPart) for part in parts):
+        return [_part(part) for part in parts]
+    # Several texts stay several parts: joining them would invent or lose the boundary that the caller drew.
+    return [_part(part) for part in parts] if parts else ""
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if isinstance(part, TextPart):
+        return {"type": "text", "text": part.text}
+    if part.kind == "image":
+        image: dict[str, Any] = {"url": part.url or data_url(part)}
+        if part.detail is not None:
+            image["detail"] = part.detail
+        return {"type": "image_url", "image_url": image}
+    if part.url is not None:
+        # This endpoint takes files as data only, and fetching a caller's URL from here would open our network to it.
+        raise Failure(Kind.NOT_ON_WIRE, "A file given by its URL cannot be sent to this model's REST endpoint.")
+    return {"type": "file", "file": {"filename": part.name or "file", "file_data": data_url(part)}}
+
+
+def data_url(part: MediaPart) -> str:
+    """The part's bytes as a data URL."""
+    encoded = base64.b64encode(part.data or b"").decode("ascii")
+    return f"data:{part.media_type or 'application/octet-stream'};base64,{encoded}"

@@ -1,0 +1,166 @@
+"""Reading the chunks of a streamed chat completion, most of them without taking them apart.
+
+All but a few chunks of an answer differ in one string only, the text. The first of them is parsed; what stands before
+and after its text is then a pattern, and a chunk that fits it gives its text as it is, still escaped. Everything else
+(tool calls, reasoning, the finish, usage, errors) is parsed. A pattern costs 0.3 µs a chunk, parsing 2 µs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from service.errors import Failure, Kind
+from service.events import Event, Extra, Finish, FinishReason, Text, Usage, escape
+from service.wires.chat_answer import Calls, finish_reason, message_events, usage_of
+from service.wires.http import failure_from_error
+from service.wires.pieces import all_sound
+
+TEXT_MARKER = b'"content":'
+
+
+class ChunkReader:
+    """Turns the data of server-sent events into events of ours; `finish` closes the account."""
+
+    def __init__(self, secret: str = "") -> None:
+        self._secret = secret
+        self._before = b""
+        self._after = b""
+        self._calls = Calls()
+        self._reason: FinishReason | None = None
+        self._usage: Usage | None = None
+        self._half = ""
+        self.any = False
+        self.done = False
+
+    @property
+    def reason(self) -> FinishReason | None:
+        """The finish reason, once it was seen: the stream's proper end."""
+        return self._reason
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more is to come."""
+        return self.done or (self._reason is not None and self._usage is not None)
+
+    def feed(self, datas: list[bytes]) -> list[Event]:
+        """The events in the `data` of some server-sent events, in order."""
+        events: list[Event] = []
+        run: list[bytes] = []
+        before, after = self._before, self._after
+        start, end = len(before), -len(after)
+        for data in datas:
+            if (
+                start
+                and not self._half
+                and data.startswith(before)
+                and data.endswith(after)
+                and len(data) > start - end
+            ):
+                run.append(data[start:end])
+                continue
+            self._flush(run, datas, events)
+            run = []
+            events += self._parse(data)
+            before, after = self._before, self._after
+            start, end = len(before), -len(after)
+        self._flush(run, datas, events)
+        if events:
+            self.any = True
+        return events
+
+    def _flush(self, run: list[bytes], datas: list[bytes], events: list[Event]) -> None:
+        if not run:
+            return
+        if all_sound(run):
+            events.append(Text(tuple(run)))
+            return
+        before, after = self._before, self._after
+        for piece in run:  # something in there wants a close look: a half of a surrogate pair, or rubbish
+            events += self._parse(before + piece + after)
+
+    def _parse(self, data: bytes) -> list[Event]:
+        if self.done:
+            return []
+        if data == b"[DONE]":
+            self.done = True
+            return []
+        chunk = load(data)
+        if not isinstance(chunk, dict):
+            raise Failure(Kind.CUT, "A chunk of the model's answer could not be read.")
+        if chunk.get("error") or chunk.get("type") == "error":
+            raise failure_from_error(chunk, secret=self._secret)
+        self._usage = usage_of(chunk.get("usage")) or self._usage
+        choices = chunk.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict) or first.get("index", 0) != 0:
+            return []
+        delta = first.get("delta")
+        events = self._delta(delta) if isinstance(delta, dict) else []
+        if first.get("logprobs") is not None:
+            events.append(Extra({"logprobs": first["logprobs"]}))
+        if first.get("finish_reason"):
+            self._reason = finish_reason(first["finish_reason"], self._calls)
+        elif isinstance(delta, dict):
+            self._learn(data, chunk, first, delta)
+        return events
+
+    def _delta(self, delta: Mapping[str, Any]) -> list[Event]:
+        content = delta.get("content")
+        if self._half or (isinstance(content, str) and content and "\ud800" <= content[-1] <= "\udbff"):
+            text = self._half + (content if isinstance(content, str) else "")
+            self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+            delta = {**delta, "content": text[: len(text) - len(self._half)]}
+        return message_events(delta, self._calls)
+
+    def _learn(
+        self, data: bytes, chunk: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]
+    ) -> None:
+        """Take the frame of a chunk that holds nothing but text as the pattern for those that follow."""
+        content = delta.get("content")
+        others = [value for name, value in delta.items() if name not in ("content", "role")]
+        if not isinstance(content, str) or any(others) or choice.get("logprobs") or chunk.get("usage"):
+            return
+        marked = data.find(TEXT_MARKER)
+        opening = data.find(b'"', marked + len(TEXT_MARKER))
+        closing = opening + 1 + _string_length(data[opening + 1 :])
+        if data.count(TEXT_MARKER) == 1 and load(data[marked + len(TEXT_MARKER) : closing]) == content:
+            self._before, self._after = data[: opening + 1], data[closing - 1 :]
+
+    def finish(self) -> list[Event]:
+        """The end of the answer; raises `Failure` where it is not a proper one."""
+        if self._reason is None:
+            raise Failure(Kind.CUT, "The model's answer ended before it was complete.")
+        self._calls.check()
+        if not self.any and self._reason in ("stop", "tool_calls"):
+            raise Failure(Kind.EMPTY, "The model's answer is empty.")
+        tail: list[Event] = [Text((escape(self._half),))] if self._half else []
+        return [*tail, Finish(self._reason, self._usage)]
+
+
+def _string_length(rest: bytes) -> int:
+    """How many bytes of `rest` belong to the JSON string that it continues, its closing quote included."""
+    at = 0
+    while True:
+        quote = rest.find(b'"', at)
+        if quote < 0:
+            return 0
+        backslashes = len(rest[:quote]) - len(rest[:quote].rstrip(b"\\"))
+        if backslashes % 2 == 0:
+            return quote + 1
+        at = quote + 1
+
+
+def load(data: bytes) -> Any:
+    """What the JSON says, halves of surrogate pairs included; None where it is no JSON."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:  # orjson refuses halves of surrogate pairs, which a provider may cut a pair into
+        return json.loads(data.decode())
+    except (ValueError, RecursionError):
+        return None
