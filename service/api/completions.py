@@ -1,0 +1,134 @@
+"""POST /chat/completions: the hot path, raw bytes in and raw bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from secrets import token_hex
+
+from service.api.admission import Body, overloaded
+from service.api.asgi import Receive, Scope, Send
+from service.api.headers import told
+from service.api.pacer import Pacer
+from service.api.render import Headers
+from service.api.validation import parse
+from service.contract.models import ChatCompletionRequest
+from service.dialects.chat.decode import decode
+from service.dialects.chat.encode import KEEPALIVE, StreamEncoder, WholeEncoder
+from service.dialects.chat.options import Options
+from service.errors import Refusal
+from service.events import Event, Finish
+from service.gateway import Gateway
+from service.observe.record import Record
+from service.prompt import Prompt
+from service.routing.route import WireName
+
+WIRES: tuple[WireName, ...] = ("bot", "chat")
+Answer = AsyncGenerator[list[Event], None]
+
+
+async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer one request, whole or streamed."""
+    gateway: Gateway = scope["state"]["gateway"]
+    record: Record = scope["record"]
+    body = Body(gateway)
+    try:
+        raw = await body.read(scope["header_map"], receive)
+        prompt, options = decode(parse(ChatCompletionRequest, raw))
+        del raw
+        record.model = prompt.model
+        record.stream = prompt.stream
+        if gateway.sandboxed:
+            record.notice("sandbox")
+        answer = gateway.answer(prompt, record, _forced(scope))
+        async with asyncio.timeout(gateway.settings.total_timeout):
+            await (_streamed if prompt.stream else _whole)(answer, prompt, options, gateway, record, send)
+    except TimeoutError:
+        raise _too_slow() from None
+    finally:
+        body.release()
+
+
+def _forced(scope: Scope) -> WireName | None:
+    value = scope["header_map"].get(b"x-proxy-wire")
+    if value is None:
+        return None
+    word = value.decode("latin-1")
+    for wire in WIRES:
+        if word == wire:
+            return wire
+    message = f"x-proxy-wire must be one of {', '.join(WIRES)}."
+    raise Refusal(400, message, param="x-proxy-wire")
+
+
+def _too_slow() -> Refusal:
+    message = "The answer took longer than this service allows for one request."
+    return Refusal(504, message, type_="server_error", code="upstream_timeout")
+
+
+async def _whole(
+    answer: Answer, prompt: Prompt, options: Options, gateway: Gateway, record: Record, send: Send
+) -> None:
+    encoder = WholeEncoder(options)
+    async with aclosing(answer):
+        async for events in answer:
+            encoder.feed(events)
+    body = encoder.body(f"chatcmpl-{token_hex(12)}", record.answer_model, int(time.time()))
+    headers, overhead_seconds = told(record)
+    gateway.metrics.head_left(overhead_seconds)
+    headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    _note_finish(record, encoder.finish)
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+    record.end("ok", 200)
+
+
+async def _streamed(
+    answer: Answer, prompt: Prompt, options: Options, gateway: Gateway, record: Record, send: Send
+) -> None:
+    def head() -> Headers:
+        headers, overhead_seconds = told(record)
+        gateway.metrics.head_left(overhead_seconds)
+        return [*headers, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache, no-transform")]
+
+    settings = gateway.settings
+    encoder: StreamEncoder | None = None
+    pacer = Pacer(send, head, KEEPALIVE, head_seconds=settings.head_deadline, keepalive_seconds=settings.keepalive)
+    try:
+        async with aclosing(answer):
+            async for events in answer:
+                if encoder is None:
+                    encoder = StreamEncoder(f"chatcmpl-{token_hex(12)}", record.answer_model, int(time.time()), options)
+                finish = events[-1] if type(events[-1]) is Finish else None
+                data = encoder.feed(events)
+                if finish is not None:
+                    _note_finish(record, finish)
+                    await pacer.write(data, last=True)
+                    record.end("ok", 200)
+                elif data:
+                    await pacer.write(data)
+    except (Refusal, TimeoutError, asyncio.CancelledError) as problem:
+        refusal = _told_in_band(problem, gateway)
+        if refusal is None or not pacer.started:
+            raise
+        await pacer.write(StreamEncoder.fail(refusal), last=True)
+        record.end(refusal.code or refusal.type, 200)
+    finally:
+        pacer.stop()
+
+
+def _told_in_band(problem: BaseException, gateway: Gateway) -> Refusal | None:
+    """What ends a stream that has begun; None where there is nobody left to tell."""
+    if isinstance(problem, Refusal):
+        return problem
+    if isinstance(problem, asyncio.CancelledError):
+        return overloaded("This service is stopping.") if gateway.expired else None
+    return _too_slow()
+
+
+def _note_finish(record: Record, finish: Finish | None) -> None:
+    if finish is not None:
+        record.finish_reason = finish.reason
+        record.usage = finish.usage

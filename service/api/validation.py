@@ -1,0 +1,62 @@
+"""A body that does not fit the contract: one sentence that names the member, in the words of its path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from service.errors import Refusal
+
+Request = TypeVar("Request", bound=BaseModel)
+MAX_PARAM = 256
+NOT_JSON = "The body is not valid JSON."
+SAYINGS = {"n": "only one answer is given to a request: leave `n` out, or set it to 1"}
+
+
+def parse(model: type[Request], body: bytes) -> Request:
+    """The body as a model of the contract; raises the 400."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise refusal_of(error, body) from None
+
+
+def refusal_of(error: ValidationError, body: bytes) -> Refusal:
+    """What the caller is told. Nothing of the body is repeated but names of its members."""
+    problems = error.errors(include_url=False, include_context=True, include_input=False)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Refusal(400, NOT_JSON)
+    if any(problem["type"] == "json_invalid" for problem in problems):
+        return Refusal(400, NOT_JSON)
+    found = [(_path(problem, value), problem) for problem in problems]
+    path, problem = max(found, key=lambda pair: len(pair[0]))
+    param = _param(path)
+    said = SAYINGS.get(param) or str(problem["msg"])
+    said = f"{param}: {said}" if param else f"The body: {said}"
+    return Refusal(400, said[:500], param=param or None)
+
+
+def _path(problem: Any, value: Any) -> list[str | int]:
+    """The steps of the problem's location that exist in the body: the rest are names of alternatives."""
+    path: list[str | int] = []
+    for step in problem["loc"]:
+        if (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        ):
+            value = value[step]
+        elif not (problem["type"] == "missing" and step == problem["loc"][-1]):
+            continue
+        path.append(step)
+    if problem["type"].startswith("union_tag"):
+        path.append(str(problem["ctx"]["discriminator"]).strip("'"))
+    return path
+
+
+def _param(path: Sequence[str | int]) -> str:
+    text = "".join([f"[{step}]" if isinstance(step, int) else f".{step}" for step in path]).lstrip(".")
+    return text.encode("utf-8", "replace").decode()[:MAX_PARAM]
