@@ -1,0 +1,215 @@
+"""The server: uvicorn, with the limits, the departures and the drain that it lacks (architecture: decisions)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+from asyncio import TimerHandle
+from collections.abc import Iterator
+from typing import Any, cast
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import Server
+
+from service.api.admission import HEAD_TOO_LARGE
+from service.api.asgi import Scope
+from service.api.render import rendered
+from service.errors import Refusal
+from service.gateway import Gateway
+
+KEEPALIVE_SECONDS = 75
+"""An idle connection is kept this long, longer than the pools of clients and proxies keep theirs."""
+BACKLOG = 2048
+POLL_SECONDS = 0.05
+SHUTDOWN_SECONDS = 2
+"""For connections to close once the drain is over."""
+REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class Protocol(HttpToolsProtocol):
+    """One connection. Heads have a size and a time; a caller who leaves cancels the request at once."""
+
+    max_header = 64 * 1024
+    read_timeout_seconds = 30.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_head = True
+        self._head_bytes = 0
+        self._deaf = False
+        self._head_timer: TimerHandle | None = None
+        self._answering: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The caller left: nobody needs the answer that is being made."""
+        self._head_arrived()
+        cycle: RequestResponseCycle | None = self.cycle  # there is none before the first request
+        super().connection_lost(exc)
+        self.pipeline.clear()
+        if self._answering is not None and cycle is not None and not cycle.response_complete:
+            self._answering.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of a head before the parser sees them: it would keep any number of them."""
+        if self._deaf:
+            return
+        if self._in_head:
+            self._head_bytes += len(data)
+            if self._head_timer is None:
+                self._await_head()
+        super().data_received(data)
+        if self._in_head and self._head_bytes > self.max_header and not self.transport.is_closing():
+            self._overflow()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_head = True
+
+    def on_headers_complete(self) -> None:
+        """The head is here, whole and in time."""
+        self._head_arrived()
+        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
+        if size > self.max_header:
+            cast("Scope", self.scope)[HEAD_TOO_LARGE] = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole; the next one begins with a head."""
+        super().on_message_complete()
+        self._in_head = True
+        self._head_bytes = 0
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.read_timeout_seconds, self._head_is_late)
+
+    def _head_arrived(self) -> None:
+        self._in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        if self._in_head and not self.transport.is_closing():
+            if self._head_bytes:
+                message = "The head of the request did not arrive in time."
+                self._refuse(Refusal(408, message, code="request_timeout"))
+            else:
+                self.transport.close()
+
+    def _overflow(self) -> None:
+        """Answer on what has come of the head, in the order of checks that any request meets, and hear no more."""
+        self._deaf = True
+        cycle: RequestResponseCycle | None = self.cycle
+        if not self.headers or (cycle is not None and not cycle.response_complete):
+            message = f"The head of the request is larger than {self.max_header} bytes."
+            self._refuse(Refusal(431, message, code="headers_too_large"))
+            return
+        self._head_arrived()
+        cast("Scope", self.scope)[HEAD_TOO_LARGE] = True
+        super().on_headers_complete()
+        self.cycle.keep_alive = False
+        self.cycle.more_body = False
+
+    def send_400_response(self, msg: str) -> None:
+        """What the parser cannot read, told in JSON like everything else."""
+        self._head_arrived()
+        self._refuse(Refusal(400, "This is not a valid HTTP request."))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answer without the application, and close."""
+        self._deaf = True
+        body, headers = rendered(refusal, "none", anthropic=False)
+        lines = [b"HTTP/1.1 %d %b" % (refusal.status, REASONS[refusal.status])]
+        lines += [b"%b: %b" % header for header in headers if header[0] != b"x-request-id"]
+        self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", body]))
+        self.transport.close()
+
+
+class Listener(Server):
+    """A server that leaves signals to somebody else."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
+
+
+def config(app: Any, host: str, port: int, protocol: type[HttpToolsProtocol] = HttpToolsProtocol) -> uvicorn.Config:
+    """uvicorn's settings, the same for every listener of the process."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=protocol,
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEPALIVE_SECONDS,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        backlog=BACKLOG,
+    )
+
+
+class Drain:
+    """What a signal sets off: requests under way are finished, new ones are refused, then the server ends.
+
+    After `seconds` what is still open is told so and ended. A second signal ends everything at once.
+    """
+
+    def __init__(self, server: Server, gateway: Gateway, seconds: float) -> None:
+        self._server = server
+        self._gateway = gateway
+        self._seconds = seconds
+        self._task: asyncio.Task[None] | None = None
+
+    def install(self) -> None:
+        """Listen for the signals that end a process."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.on_signal)
+
+    def on_signal(self) -> None:
+        """Begin, or end at once where it has begun."""
+        if self._task is not None:
+            self._server.force_exit = self._server.should_exit = True
+            return
+        self._gateway.draining = True
+        self._gateway.log.event("info", "draining", open_requests=self._gateway.open_requests)
+        self._task = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._seconds
+        await asyncio.sleep(POLL_SECONDS)  # long enough for `/ready` to be seen and for what was just accepted to begin
+        while self._gateway.open_requests and loop.time() < deadline:
+            await asyncio.sleep(POLL_SECONDS)
+        if self._gateway.open_requests:
+            self._gateway.expired = True
+            for task in list(self._server.server_state.tasks):
+                task.cancel()
+            await asyncio.sleep(POLL_SECONDS)
+        self._server.should_exit = True
+
+
+def calm_collector() -> None:
+    """Keep the garbage collector from walking over everything that was imported: most of the tail latency was that."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 1_000)
