@@ -50,7 +50,12 @@ class Tasks(Program):
             self.parse_tasks()
         except ValueError as error:  # invoke lets the conversion of `--machines two` escape as it is
             raise ParseError(f"not a number: {str(error).rpartition(': ')[2]}") from error
-        self.parse_cleanup()
+        try:
+            self.parse_cleanup()
+        except Exit as ended:
+            if ended.message:  # a list or help asked of what is not there
+                raise ParseError(ended.message) from ended
+            raise
         self.update_config()
         self.execute()
 
