@@ -111,7 +111,7 @@ def bench(c: Context) -> None:
 
 def _tests(select: str) -> Iterable[Step]:
     chosen = ("-k", select) if select else ()
-    parallel = ("-n", "2", "--dist", "worksteal")
+    parallel = ("-n", "2", "--dist", "loadgroup")
     yield Step("pytest", _python("-m", "pytest", *parallel, "-m", "not long", *chosen), TEST_DEADLINE_SECONDS)
     # Its fixtures want pytest-asyncio, which claims every coroutine that the other tests leave to anyio.
     if (ROOT / LANGCHAIN).is_dir():

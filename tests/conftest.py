@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from tests.running import Running
 
 # At import, so that neither a module's import nor a session's fixture can read a real key out of the developer's shell.
 for setting in fields(Settings):
@@ -25,3 +31,45 @@ def anyio_backend() -> str:
 def root() -> Path:
     """The repository."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def sandbox_url() -> Iterator[str]:
+    """A sandbox that answers at once."""
+    from tests.running import sandboxed  # here, so that tests of one part need no other part
+
+    with sandboxed() as (url, _):
+        yield url
+
+
+@pytest.fixture(scope="session")
+def gateway(sandbox_url: str) -> Iterator[Running]:
+    """A gateway in front of the sandbox, shared by tests that leave it as they found it."""
+    from tests.running import running
+
+    with running(sandbox_url) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def running_gateway(gateway: Running) -> str:
+    """Its base URL, without `/v1`."""
+    return gateway.url
+
+
+@pytest.fixture(scope="session")
+def gateway_app(sandbox_url: str) -> Any:
+    """The same as an ASGI application, to be called in process by whoever runs its lifespan."""
+    from service.app import make_app
+    from service.observe.log import Log
+    from tests.running import settings_for
+
+    settings = settings_for(sandbox_url)
+    return make_app(settings, log=Log("error", "json", io.BytesIO()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what tests measured: `record_property("told", "…")` reaches the end of the run from any worker."""
+    reports = [report for report in terminalreporter.stats.get("passed", []) if report.when == "call"]
+    for text in [text for report in reports for name, text in report.user_properties if name == "told"]:
+        terminalreporter.write_line(text)
