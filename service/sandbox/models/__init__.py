@@ -1,0 +1,1 @@
+"""The sandbox's models: what each of them answers."""
