@@ -104,7 +104,7 @@ def generate(c: Context, check: bool = False) -> None:
 
 @task
 def bench(c: Context) -> None:
-    """Measure this gateway beside a bare pass-through; the bench's own flags stand behind `--`."""
+    """Measure this gateway beside a bare pass-through (./dev bench --help shows the bench's own flags)."""
     done = subprocess.run(_python("-m", "bench", *shlex.split(c.remainder)), cwd=ROOT, check=False)
     end(done.returncode)
 

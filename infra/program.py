@@ -16,6 +16,8 @@ from infra.task import ExitCode
 
 Job = Task[Callable[..., Any]]
 INTERRUPTED = 130
+RELAYED = ("bench",)
+"""Tasks that are another program's command line: every word after their name is for that program."""
 MISSING_VALUE = re.compile(r"Flag '?<Argument: ([\w-]+).* needed value")
 UNKNOWN_WORD = re.compile(r"No idea what '(.*)' is!")
 
@@ -41,6 +43,13 @@ class Tasks(Program):
             code = INTERRUPTED
         if exit:
             sys.exit(code)
+
+    def normalize_argv(self, argv: list[str] | None) -> None:
+        """invoke's own, and the words for another program put behind `--`, where invoke does not look at them."""
+        super().normalize_argv(argv)
+        name, words = self.argv[1:2], self.argv[2:]
+        if name and name[0] in RELAYED and words and "--" not in words:
+            self.argv = [self.argv[0], *name, "--", shlex.join(words)]
 
     def _steps(self, argv: list[str] | None) -> None:
         self.create_config()

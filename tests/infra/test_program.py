@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 import time
@@ -39,7 +40,12 @@ def pretend_tasks() -> Collection:
         """Be interrupted."""
         raise KeyboardInterrupt
 
-    return Collection(scale, drift, interrupt)
+    @task
+    def bench(c: Context) -> None:
+        """Measure."""
+        print(shlex.split(c.remainder))
+
+    return Collection(scale, drift, interrupt, bench)
 
 
 @pytest.fixture
@@ -134,3 +140,8 @@ def test_the_list_comes_at_once(root: Path) -> None:
         return time.perf_counter() - begin
 
     assert min(seconds() for _ in range(5)) < 0.4
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--name", "two words", "drift"], ["-h", "--list"]])
+def test_the_words_after_bench_are_the_benchs_own(run: Run, words: list[str]) -> None:
+    assert run("bench", *words) == (0, f"{words}\n", "")
