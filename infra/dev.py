@@ -55,7 +55,7 @@ CHECKS = (
     Step("ruff", _tool("ruff", "check", "--quiet", ".")),
     Step("mypy", _tool("mypy")),
     Step("import-linter", _tool("lint-imports")),
-    Step("generated code", _python("-m", "infra.dev", "--generated-is-fresh")),
+    Step("generated code", _python("-m", "infra.program", "generate", "--check")),
     Step("openapi.yaml", _python("-m", "openapi_spec_validator", "openapi.yaml")),
     Step("Dockerfile", _tool("hadolint", "Dockerfile")),
 )
@@ -154,11 +154,3 @@ def _conclude(results: list[Result]) -> None:
         print(f"{result.step.name:<20} {words.get(result.code, f'failed ({result.code})'):<14} {result.seconds:6.1f} s")
     if any(result.code not in (0, NOTHING_COLLECTED) for result in results):
         end(ExitCode.FAILED)
-
-
-if __name__ == "__main__":
-    from infra import contract
-
-    stale_lines = contract.check()
-    print("\n".join(stale_lines))
-    sys.exit(bool(stale_lines))
