@@ -29,13 +29,13 @@ UnknownModels = Literal["try", "refuse"]
 class _List:
     """One list of models with everything derived from it, so that a new list takes its place at once.
 
-    `forced` maps an id, or an unlisted name in its folded spelling, to the operator's spelling and wire. `ready` holds
-    routes by (name, forced wire, tools).
+    `forced` maps an id, or an unlisted name in its folded spelling, to the operator's wire for it, if any. `ready`
+    holds routes by (name, forced wire, tools).
     """
 
     models: Mapping[str, Model]
     names: Names
-    forced: Mapping[str, tuple[str, WireName | None]]
+    forced: Mapping[str, WireName | None]
     ready: dict[tuple[str, WireName | None, bool], tuple[Route, ...]] = field(default_factory=dict)
 
 
@@ -128,20 +128,20 @@ class Catalogue:
         for model in models:
             known.setdefault(model.id, model if corrected else self._corrections.apply(model))
         names = Names(known, self._corrections.aliases)
-        forced = {names.find(name) or fold(name): (name, wire) for name, wire in self._overrides.items()}
+        forced = {names.find(name) or fold(name): wire for name, wire in self._overrides.items()}
         return _List(known, names, forced)
 
     def _work_out(self, name: str, forced_wire: WireName | None, tools: bool) -> tuple[Route, ...]:
         current = self._list
         asked = clean(name)
         model = self.find(asked)
-        spelling, wire = current.forced.get(model.id if model else fold(asked), (None, None))
-        wire = forced_wire or wire
+        key = fold(asked) if model is None else model.id
+        wire = forced_wire or current.forced.get(key)
         if model is not None:
             ways = _ways(model, tools=tools) if wire is None else (Route(wire, model.name, model),)
         else:
             self._on_unknown()
-            ways = (Route(wire or "bot", spelling or self._unlisted(asked, forced_wire)),)
+            ways = (Route(wire or "bot", asked if key in current.forced else self._unlisted(asked, forced_wire)),)
         open_ways = self._open(asked, ways)
         if model is not None and len(open_ways) == len(ways) and not self._any_missing(ways):
             if len(current.ready) >= MAX_READY:
@@ -173,13 +173,14 @@ class Catalogue:
 
 
 def _ways(model: Model, *, tools: bool) -> tuple[Route, ...]:
-    """Chat where the model lists it or lists nothing, then bot, which takes every name."""
+    """Chat where the model lists it or lists nothing and takes the request, then bot, which takes every name."""
     bot = Route("bot", model.name, model)
     if model.endpoints and "chat" not in model.endpoints:
         return (bot,)
+    if tools and "tools" in model.refuses:
+        return (bot,)
     chat = Route("chat", model.name, model)
-    first = model.tools_wire or ("bot" if "tools" in model.refuses else "chat")
-    return (bot, chat) if tools and first == "bot" else (chat, bot)
+    return (bot, chat) if tools and model.tools_wire == "bot" else (chat, bot)
 
 
 def _not_found(name: str, suggestions: tuple[str, ...], hint: str = "") -> Refusal:

@@ -37,15 +37,15 @@ class Rule:
     lists: Mapping[str, frozenset[str]]
     values: Mapping[str, Any]
 
-    def fits(self, model: Model) -> bool:
-        """Whether the rule speaks of this model."""
+    def fits(self, model: Model, outputs: frozenset[str]) -> bool:
+        """Whether the rule speaks of this model; `outputs` are its output modalities as corrected so far."""
         if self.owners is not None and model.owned_by not in self.owners:
             return False
         if self.ids is not None and not self.ids.match(model.id):
             return False
         if self.not_ids is not None and self.not_ids.match(model.id):
             return False
-        return not (self.media and model.makes_text)
+        return not (self.media and "text" in outputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Corrections:
         """The model as it really is."""
         changes: dict[str, Any] = {}
         for rule in self.rules:
-            if rule.fits(model):
+            if rule.fits(model, changes.get("output_modalities", model.output_modalities)):
                 changes.update(rule.values)
                 for name, words in rule.lists.items():
                     _merge(changes, model, name, words)
