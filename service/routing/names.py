@@ -106,16 +106,15 @@ class Names:
     def related(self, name: str) -> tuple[str, ...]:
         """The ids nearest to an unknown name: near misses, then those that share most of its words."""
         *_, core = _spellings(name)
-        words = fold(core[:MAX_NEAR_LENGTH]).split("-")
+        words = [word for word in fold(core[:MAX_NEAR_LENGTH]).split("-") if not word.isdigit()]
+        enough = max(map(len, words), default=0) / 2
         shared: defaultdict[str, int] = defaultdict(int)
         for word in words:
             for id_ in self._by_word.get(word, ()):
-                shared[id_] += 2 * len(word) if word.isalpha() else 1
-        enough = max(map(len, words))
-        best = sorted(shared, key=lambda id_: (-shared[id_], abs(len(id_) - len(core)), id_))
-        return tuple(
-            dict.fromkeys([*self.near(name), *[id_ for id_ in best[:MAX_SUGGESTIONS] if shared[id_] > enough]])
-        )[:MAX_SUGGESTIONS]
+                shared[id_] += len(word)
+        newest_first = sorted([id_ for id_, letters in shared.items() if letters > enough], reverse=True)
+        best = sorted(newest_first, key=lambda id_: (-shared[id_], abs(len(id_) - len(core))))
+        return tuple(dict.fromkeys([*self.near(name), *best]))[:MAX_SUGGESTIONS]
 
 
 def _spellings(name: str) -> Iterator[str]:
