@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Mapping
+from io import BytesIO
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -21,6 +22,7 @@ __all__ = [
     "failure_from_status",
     "open_session",
     "send",
+    "unread",
 ]
 
 MAX_CONNECTIONS = 4096
@@ -31,6 +33,8 @@ SOCKET_CONNECT_SECONDS = 5.0
 """For one address of a name, so that a dead one leaves time for the next."""
 IDLE_CONNECTION_SECONDS = 30.0
 DNS_CACHE_SECONDS = 60
+LARGEST_SINGLE_WRITE_BYTES = 1024 * 1024
+"""A larger body is written piece by piece, so that it does not keep the event loop."""
 MAX_ERROR_BODY_BYTES = 64 * 1024
 ERROR_BODY_SECONDS = 5.0
 """For the body of a refusal; what came until then has to do."""
@@ -85,9 +89,11 @@ async def send(
     url: URL,
     *,
     headers: Mapping[str, str],
-    data: bytes | aiohttp.FormData | None = None,
+    data: bytes | BytesIO | aiohttp.FormData | None = None,
 ) -> aiohttp.ClientResponse:
     """The head of the answer, whatever its status; redirects are not followed. Raises Failure when none came."""
+    if isinstance(data, bytes) and len(data) > LARGEST_SINGLE_WRITE_BYTES:
+        data = BytesIO(data)
     try:
         return await session.request(method, url, headers=headers, data=data, allow_redirects=False)
     except TRANSPORT_ERRORS as error:
@@ -100,6 +106,11 @@ def failure_from_exception(error: Exception, *, answering: bool = False) -> Fail
     if answering and kind in (Kind.UNREACHABLE, Kind.BROKEN):
         return Failure(Kind.CUT, BROKE_OFF)
     return Failure(kind, message)
+
+
+def unread(content: aiohttp.StreamReader) -> bytes:
+    """What had come before the error that reading has just raised; aiohttp tells of the error first."""
+    return content._read_nowait(-1)
 
 
 async def failure_from_response(response: aiohttp.ClientResponse, *, secret: str) -> Failure:
