@@ -46,7 +46,8 @@ def failure_from_status(
         kind = Kind.UNSUPPORTED_PARAMETER
     retry_after = retry_after_seconds(headers, limited=status in (429, 503, 529), now=now)
     failure = _failure(kind, said, secret, status=status, retry_after=retry_after, param=param)
-    failure.account_wide = kind is Kind.RATE_LIMITED and headers.get("x-ratelimit-remaining-requests", "").strip() == "0"
+    remaining = headers.get("x-ratelimit-remaining-requests", "").strip()
+    failure.account_wide = kind is Kind.RATE_LIMITED and remaining == "0"
     return failure
 
 
