@@ -1,0 +1,249 @@
+"""The bot wire: Poe's bot query protocol, which reaches every public bot there is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Callable
+from time import perf_counter
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from service.errors import Failure, Kind
+from service.events import VISIBLE, Event, ToolCall
+from service.wires.bot_events import BotReader
+from service.wires.bot_request import encode, media_parts
+from service.wires.call import UpstreamCall
+from service.wires.http import TRANSPORT_ERRORS, failure_from_exception, failure_from_response, send, unread
+from service.wires.opaque import OpaqueStore
+from service.wires.uploads import Uploads, refuses_attachment
+from service.wires.watchdog import Watchdog
+
+LINGER_SECONDS = 2.0
+"""What an upstream has, after its last event, to end the body; then the connection is closed instead of kept."""
+MAX_REWRITERS = 1000
+REWRITER_SECONDS = 24 * 3600.0
+"""How long it is remembered that a bot throws away text that it has sent."""
+
+NOT_BEGUN = "The bot did not begin to answer in time."
+NO_ANSWER = "The bot's answer did not come in time."
+FELL_SILENT = "The bot fell silent in the middle of its answer."
+
+
+class BotWire:
+    """Speaks the bot query protocol with one upstream."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        uploads: Uploads,
+        *,
+        opaque: OpaqueStore | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._session = session
+        self._base = f"{base_url}/bot/"
+        self._uploads = uploads
+        self._opaque = opaque or OpaqueStore()
+        self._rewriters = Rewriters(clock)
+
+    async def stream(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
+        """The answer's events, a list for each read that brought some. Closing it closes the upstream's answer."""
+        try:
+            response, waited_seconds = await self._ask(call)
+            reader = self._reader(call)
+            answer = _Answer(call, response, reader, waited_seconds)
+            committed = False
+            try:
+                while events := await answer.read():
+                    if reader.failure is not None and not committed:
+                        break  # what came together with the failure commits nobody
+                    committed = answer.visible
+                    self._keep(events)
+                    yield events
+            finally:
+                answer.let_go()
+                if reader.rewrote:
+                    self._rewriters.add(call.route.name)
+            if reader.failure is not None:
+                raise reader.failure
+        except Failure as failure:
+            await self._consider_uploads(call, failure)
+            raise
+
+    def _reader(self, call: UpstreamCall) -> BotReader:
+        model = call.route.model
+        media = model is not None and not model.makes_text
+        replaces = media or (model is not None and model.replaces) or call.route.name in self._rewriters
+        return BotReader(held=replaces, media=media, files_repeated=call.prompt.media_as_parts, secret=call.secret)
+
+    async def _ask(self, call: UpstreamCall) -> tuple[aiohttp.ClientResponse, float]:
+        """The answer, once its head has come and is the one that was asked for, and the seconds that took."""
+        url, parts = self._url(call.route.name), media_parts(call.prompt)
+        began = sent = perf_counter()
+        try:
+            attachments = await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret) if parts else {}
+            body = encode(call, attachments, self._opaque.get)
+            sent = perf_counter()
+            async with asyncio.timeout(call.first_event_seconds):
+                response = await send(self._session, "POST", url, headers=_headers(call.secret), data=body)
+        except TimeoutError:
+            raise Failure(Kind.SILENT, NOT_BEGUN) from None
+        finally:
+            call.waiting.seconds += perf_counter() - began
+        if response.status != 200 or not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+            raise await failure_from_response(response, secret=call.secret)
+        return response, perf_counter() - sent
+
+    def _url(self, name: str) -> URL:
+        if name in ("", ".", ".."):
+            raise Failure(Kind.NO_SUCH_MODEL, "No bot has such a name.")
+        return URL(self._base + quote(name, safe=""), encoded=True)
+
+    def _keep(self, events: list[Event]) -> None:
+        for event in events:
+            if type(event) is ToolCall and event.opaque:
+                self._opaque.keep(event.id, event.opaque)
+
+    async def _consider_uploads(self, call: UpstreamCall, failure: Failure) -> None:
+        """Have the attachments uploaded again where a bot says that it cannot get at them."""
+        if failure.kind not in (Kind.BAD_REQUEST, Kind.BROKEN) or not refuses_attachment(failure.message):
+            return
+        parts = media_parts(call.prompt)
+        if parts:
+            failure.kind = Kind.UPLOAD_REFUSED
+            await self._uploads.forget(parts, key_name=call.key_name)
+
+
+class Rewriters:
+    """Names of bots that were seen to throw away text that they had sent: bounded, and each for a time only."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends: OrderedDict[str, float] = OrderedDict()
+
+    def add(self, name: str) -> None:
+        """Remember a bot."""
+        self._ends[name] = self._clock() + REWRITER_SECONDS
+        self._ends.move_to_end(name)
+        if len(self._ends) > MAX_REWRITERS:
+            self._ends.popitem(last=False)
+
+    def __contains__(self, name: str) -> bool:
+        return self._ends.get(name, 0.0) > self._clock()
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+
+class _Answer:
+    """An answer while it comes, and how long the next part of it may take.
+
+    Only time that is spent on waiting for the upstream counts; what the caller of the wire takes for itself does not.
+    """
+
+    __slots__ = (
+        "_broken",
+        "_call",
+        "_content",
+        "_left_seconds",
+        "_reader",
+        "_response",
+        "_watchdog",
+        "_working",
+        "visible",
+    )
+
+    def __init__(
+        self, call: UpstreamCall, response: aiohttp.ClientResponse, reader: BotReader, waited_seconds: float
+    ) -> None:
+        self.visible = False
+        self._broken: Failure | None = None
+        self._call = call
+        self._response = response
+        self._content = response.content
+        self._reader = reader
+        self._working = False
+        self._left_seconds = call.first_event_seconds - waited_seconds
+        self._watchdog = Watchdog(self._wake)
+
+    async def read(self) -> list[Event]:
+        """The next events; none once the answer is over or has failed. Raises Failure."""
+        while not self._reader.over:
+            events = self._take(await self._chunk())
+            if events:
+                self._saw(events)
+                return events
+        return []
+
+    def let_go(self) -> None:
+        """Close the upstream's answer. One read to its last event may end by itself, and its connection is kept."""
+        self._watchdog.close()
+        if self._reader.done and not self._content.at_eof():
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
+        else:
+            self._response.close()
+
+    def _take(self, data: bytes) -> list[Event]:
+        events = self._reader.feed(data) if data else self._reader.close()
+        if self._broken is not None and not self.visible and not self._reader.over:
+            raise self._broken  # what came together with the failure commits nobody
+        return events
+
+    async def _chunk(self) -> bytes:
+        """More of the body, empty at its end. What had come before the connection broke counts before that does."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return await self._arriving()
+        except Failure as failure:
+            self._broken = failure
+        data = unread(self._content)
+        if not data:
+            raise self._broken
+        return data
+
+    async def _arriving(self) -> bytes:
+        began = perf_counter()
+        self._watchdog.expect(self._left_seconds)
+        try:
+            data = await self._content.readany()
+        except TimeoutError:
+            raise Failure(Kind.SILENT, self._silence()) from None
+        except TRANSPORT_ERRORS as error:
+            raise failure_from_exception(error, answering=True) from error
+        finally:
+            self._watchdog.rest()
+            waited_seconds = perf_counter() - began
+            self._left_seconds -= waited_seconds
+            self._call.waiting.seconds += waited_seconds
+        return data
+
+    def _wake(self) -> None:
+        self._content.set_exception(TimeoutError())
+
+    def _saw(self, events: list[Event]) -> None:
+        if self.visible or any([isinstance(event, VISIBLE) for event in events]):
+            self.visible = True
+            self._left_seconds = self._call.idle_seconds
+        elif not self._working:
+            self._working = True
+            self._left_seconds += self._call.answer_seconds - self._call.first_event_seconds
+
+    def _silence(self) -> str:
+        if self.visible:
+            return FELL_SILENT
+        return NO_ANSWER if self._working else NOT_BEGUN
+
+
+def _headers(secret: str) -> dict[str, str]:
+    return {
+        "Authorization": f"Bearer {secret}",
+        "Accept": "text/event-stream",
+        "Cache-Control": "no-store",
+        "Content-Type": "application/json",
+    }
