@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NoReturn
 
 from service import settings as all_settings
 from service.errors import Failure, Kind
@@ -35,8 +35,16 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_BAD_SETTINGS
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says that something is wrong without repeating it: it may be a key in the wrong place."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(2, f"{self.prog}: wrong use; values of keys and tokens are read from standard input only\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service", allow_abbrev=False)
+    parser = _Parser(prog="python -m service", allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
     table = commands.add_parser("settings", help="the settings with their values, secrets masked", allow_abbrev=False)
     table.add_argument("--json", action="store_true", help="names, defaults and meanings, whatever is set")

@@ -24,7 +24,7 @@ def accepted(key: Key, model: str, taken: float) -> None:
     account = key.account
     account.dry.trust(taken)
     account.rest.trust(taken)
-    if account.refused is not None and taken >= account.refused[1]:
+    if account.refused is not None and taken > account.refused[1]:
         account.refused = None
     rest = key.rests.get(model)
     if rest is not None and rest.outlived_by(taken):

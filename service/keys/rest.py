@@ -34,7 +34,7 @@ class Rest:
         self.uncovered = False
         if told is not None:
             self.until = now + min(max(told, SHORTEST_TOLD_SECONDS), LONGEST_TOLD_SECONDS)
-        elif taken >= self._since:
+        elif taken > self._since:
             self._pause = self._next_pause(now, longest)
             self.until = now + self._pause
         else:
@@ -50,11 +50,11 @@ class Rest:
 
     def outlived_by(self, taken: float) -> bool:
         """Whether a success of a lease taken then is news to this rest."""
-        return taken >= self._since
+        return taken > self._since
 
     def trust(self, taken: float) -> None:
         """A success of a lease taken at `taken`: the next rest starts small again."""
-        if taken >= self._since:
+        if taken > self._since:
             self._pause = 0.0
 
     def forgotten(self, now: float) -> bool:
@@ -105,5 +105,5 @@ class Probation:
 
     def trust(self, taken: float) -> None:
         """A success of a lease taken at `taken`: the next probation starts small again."""
-        if not self.active and taken >= self._since:
+        if not self.active and taken > self._since:
             self._pause = 0.0

@@ -1,0 +1,64 @@
+"""A clock that moves only when told, and the shortest way to a lease."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import pytest
+
+from service.errors import Refusal
+from service.keys.lease import Lease
+from service.keys.pool import Pool
+from service.settings import KeySpec
+
+
+class Clock:
+    """Monotonic seconds."""
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now += seconds
+
+
+def key(name: str) -> KeySpec:
+    """A key whose account is what stands before the slash."""
+    return KeySpec(name, name.split("/")[0], f"secret-of-{name}")
+
+
+def pool_of(clock: Clock, *names: str, rest_max: float = 600.0) -> Pool:
+    """A pool of keys by name."""
+    return Pool([key(name) for name in names], rest_max=rest_max, clock=clock)
+
+
+def take(pool: Pool, model: str = "m", avoid: Set[str] = frozenset()) -> Lease:
+    """A lease, without an event loop: one that waited for anything would fail here."""
+    coroutine = pool.lease(model, avoid=avoid)
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        lease: Lease = done.value
+        return lease
+    raise AssertionError("a lease waited")
+
+
+def refused(pool: Pool, model: str = "m", avoid: Set[str] = frozenset()) -> Refusal:
+    """What the pool says when it has no key."""
+    with pytest.raises(Refusal) as caught:
+        take(pool, model, avoid)
+    return caught.value
+
+
+def names(pool: Pool, count: int, model: str = "m") -> list[str]:
+    """The keys of the next attempts, each of which succeeds."""
+    taken = []
+    for _ in range(count):
+        lease = take(pool, model)
+        taken.append(lease.key.name)
+        lease.succeeded()
+    return taken
