@@ -60,16 +60,21 @@ def make_app(
             gateway.sandboxed = sandboxed
             yield {"gateway": gateway}
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan)
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
     mount(app)
     handle_refusals(app)
     return Front(app, Cors(settings.cors_origins))
 
 
 @asynccontextmanager
-async def open_gateway(
-    settings: Settings, log: Log, metrics: Metrics, placement: Placement
-) -> AsyncIterator[Gateway]:
+async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement: Placement) -> AsyncIterator[Gateway]:
     """A gateway with its connections and its background tasks, all of them gone when the block ends."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(await open_session())

@@ -56,14 +56,14 @@ def run(settings: Settings, *, development: bool) -> int:
 async def _serve(settings: Settings, token: LocalToken | None, *, development: bool) -> int:
     log = Log(settings.log_level, settings.log_format)
     async with AsyncExitStack() as stack:
-        listening = stack.enter_context(_bind(settings.host, settings.port, "--port"))
+        listening = stack.enter_context(bind(settings.host, settings.port, "--port"))
         if settings.sandbox:
             settings = await stack.enter_async_context(_with_sandbox(settings))
         metrics = Metrics()
         if settings.metrics_port:
             await stack.enter_async_context(_metrics(settings, metrics, log, optional=development))
         app = make_app(settings, log=log, metrics=metrics, placement=placement(), sandboxed=settings.sandbox)
-        server = Listener(config(app, settings.host, settings.port, _protocol(settings)))
+        server = Listener(config(app, settings.host, settings.port, protocol_for(settings)))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await _until_started(server, serving)
         Drain(server, server.lifespan.state["gateway"], settings.drain_timeout).install()
@@ -76,12 +76,12 @@ async def _serve(settings: Settings, token: LocalToken | None, *, development: b
     return 0
 
 
-def _protocol(settings: Settings) -> type[Protocol]:
+def protocol_for(settings: Settings) -> type[Protocol]:
     members = {"max_header": settings.max_header, "read_timeout_seconds": settings.read_timeout}
     return type("BoundedProtocol", (Protocol,), members)
 
 
-def _bind(host: str, port: int, remedy: str) -> socket.socket:
+def bind(host: str, port: int, remedy: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -99,7 +99,7 @@ async def _listening(app: Any, bound: socket.socket) -> AsyncIterator[int]:
     try:
         yield port
     finally:
-        server.should_exit = server.force_exit = True
+        server.should_exit = True
         await serving
 
 
@@ -117,7 +117,7 @@ async def _with_sandbox(settings: Settings) -> AsyncIterator[Settings]:
     from service.sandbox.app import make_sandbox  # brings fastapi_poe, which nothing else needs
 
     app = make_sandbox(word_seconds=SANDBOX_WORD_SECONDS)
-    async with _listening(app, _bind("127.0.0.1", 0, "a free port")) as port:
+    async with _listening(app, bind("127.0.0.1", 0, "a free port")) as port:
         url = f"http://127.0.0.1:{port}"
         yield replace(
             settings,
@@ -131,7 +131,7 @@ async def _with_sandbox(settings: Settings) -> AsyncIterator[Settings]:
 async def _metrics(settings: Settings, metrics: Metrics, log: Log, *, optional: bool) -> AsyncIterator[None]:
     """The metrics' listener. `optional`: a busy port is only worth a warning."""
     try:
-        bound = _bind(settings.host, settings.metrics_port, "METRICS_PORT")
+        bound = bind(settings.host, settings.metrics_port, "METRICS_PORT")
     except PortBusyError as busy:
         if not optional:
             raise

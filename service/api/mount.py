@@ -72,26 +72,23 @@ async def guarded(request: Request) -> None:
 
 
 def mount(app: FastAPI, operations: Iterable[Operation] = OPERATIONS) -> None:
-    """Give every operation its handler. A `HEAD` is answered by the handler of its `GET`."""
+    """Give every operation its handler. What answers a `GET` answers its `HEAD` too."""
     table = tuple(operations)
-    gets = {operation.path: operation.id for operation in table if operation.method == "GET"}
-    wanted = {gets.get(each.path, each.id) if each.method == "HEAD" else each.id for each in table}
-    handled = HOT.keys() | ORDINARY.keys()
-    if wanted != handled:
+    named, handled = {operation.id for operation in table}, HOT.keys() | ORDINARY.keys()
+    if named != handled:
         raise RuntimeError(
-            f"contract and handlers differ: no handler for {sorted(wanted - handled)}, "
-            f"no operation for {sorted(handled - wanted)}"
+            f"contract and handlers differ: no handler for {sorted(named - handled)}, "
+            f"no operation for {sorted(handled - named)}"
         )
     for operation in table:
-        name = gets.get(operation.path, operation.id) if operation.method == "HEAD" else operation.id
-        if name in HOT:
-            app.router.routes.append(BareRoute(operation, HOT[name]))
-        else:
-            app.add_api_route(
-                operation.path.replace("{model}", "{model:path}"),
-                ORDINARY[name],
-                methods=[operation.method],
-                name=operation.id,
-                dependencies=[Depends(guarded)],
-                response_model=None,
-            )
+        if operation.id in HOT:
+            app.router.routes.append(BareRoute(operation, HOT[operation.id]))
+            continue
+        app.add_api_route(
+            operation.path.replace("{model}", "{model:path}"),
+            ORDINARY[operation.id],
+            methods=["GET", "HEAD"] if operation.method == "GET" else [operation.method],
+            name=operation.id,
+            dependencies=[Depends(guarded)],
+            response_model=None,
+        )

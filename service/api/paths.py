@@ -45,6 +45,8 @@ class Paths:
             else:
                 by_method = self._literal.setdefault(operation.path, {})
             by_method[operation.method] = operation
+            if operation.method == "GET":
+                by_method["HEAD"] = operation
         self._not_served = tuple([(methods, _pattern(template)) for methods, template in not_served])
 
     def resolve(self, method: str, path: str) -> Operation:

@@ -34,9 +34,11 @@ def refusal_of(error: ValidationError, body: bytes) -> Refusal:
     if any(problem["type"] == "json_invalid" for problem in problems):
         return Refusal(400, NOT_JSON)
     found = [(_path(problem, value), problem) for problem in problems]
-    path, problem = max(found, key=lambda pair: len(pair[0]))
-    param = _param(path)
-    said = SAYINGS.get(param) or str(problem["msg"])
+    deepest = max([path for path, _ in found], key=len)
+    param = _param(deepest)
+    said = SAYINGS.get(param) or " or ".join(
+        dict.fromkeys([str(each["msg"]) for path, each in found if path == deepest])
+    )
     said = f"{param}: {said}" if param else f"The body: {said}"
     return Refusal(400, said[:500], param=param or None)
 
@@ -44,17 +46,22 @@ def refusal_of(error: ValidationError, body: bytes) -> Refusal:
 def _path(problem: Any, value: Any) -> list[str | int]:
     """The steps of the problem's location that exist in the body: the rest are names of alternatives."""
     path: list[str | int] = []
-    for step in problem["loc"]:
-        if (isinstance(value, dict) and step in value) or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        ):
+    *steps, last = problem["loc"] or (None,)
+    for step in steps:
+        if _leads_on(value, step):
             value = value[step]
-        elif not (problem["type"] == "missing" and step == problem["loc"][-1]):
-            continue
-        path.append(step)
+            path.append(step)
+    if last is not None and (_leads_on(value, last) or problem["type"] == "missing"):
+        path.append(last)
     if problem["type"].startswith("union_tag"):
         path.append(str(problem["ctx"]["discriminator"]).strip("'"))
     return path
+
+
+def _leads_on(value: Any, step: str | int) -> bool:
+    if isinstance(value, dict):
+        return step in value
+    return isinstance(value, list) and isinstance(step, int) and step < len(value)
 
 
 def _param(path: Sequence[str | int]) -> str:

@@ -53,34 +53,31 @@ class ChunkReader:
         before, after = self._before, self._after
         start, end = len(before), -len(after)
         for data in datas:
-            if (
-                start
-                and not self._half
-                and data.startswith(before)
-                and data.endswith(after)
-                and len(data) > start - end
-            ):
+            if start and data.startswith(before) and data.endswith(after) and len(data) > start - end:
                 run.append(data[start:end])
                 continue
-            self._flush(run, datas, events)
-            run = []
+            if run:
+                events += self._texts(run)
+                run = []
+            if self.done:
+                break
             events += self._parse(data)
             before, after = self._before, self._after
             start, end = len(before), -len(after)
-        self._flush(run, datas, events)
+        if run:
+            events += self._texts(run)
         if events:
             self.any = True
         return events
 
-    def _flush(self, run: list[bytes], datas: list[bytes], events: list[Event]) -> None:
-        if not run:
-            return
-        if all_sound(run):
-            events.append(Text(tuple(run)))
-            return
+    def _texts(self, run: list[bytes]) -> list[Event]:
+        if not self.done and not self._half and all_sound(run):
+            return [Text(tuple(run))]
         before, after = self._before, self._after
+        events: list[Event] = []
         for piece in run:  # something in there wants a close look: a half of a surrogate pair, or rubbish
             events += self._parse(before + piece + after)
+        return events
 
     def _parse(self, data: bytes) -> list[Event]:
         if self.done:

@@ -1,0 +1,229 @@
+"""The server's own limits: heads, slow senders, callers who leave, and the drain."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.running import TOKEN, Running, running, sandboxed
+
+BODY = orjson.dumps({"model": "sandbox-echo", "messages": [{"role": "user", "content": "hello"}]})
+
+
+@contextmanager
+def connected(gateway: Running) -> Iterator[socket.socket]:
+    host, port = gateway.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        yield connection
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """Everything until the other side closes."""
+    parts = []
+    while part := connection.recv(65_536):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def request(headers: str = "", body: bytes = BODY, path: str = "/v1/chat/completions", method: str = "POST") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n{headers}\r\n"
+    return head.encode("latin-1") + body
+
+
+def error_of(reply: bytes) -> tuple[int, dict[str, Any]]:
+    head, _, body = reply.partition(b"\r\n\r\n")
+    error: dict[str, Any] = orjson.loads(body)["error"]
+    return int(head.split(b" ")[1]), error
+
+
+AUTH = f"Authorization: Bearer {TOKEN}\r\n"
+
+
+@pytest.fixture(scope="module")
+def strict(sandbox_url: str) -> Iterator[Running]:
+    with running(sandbox_url, MAX_HEADER="4KiB", READ_TIMEOUT="0.4") as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize(
+    ("headers", "path", "status"),
+    [
+        (AUTH + "X-Big: " + "a" * 5_000 + "\r\n", "/v1/chat/completions", 431),
+        (AUTH + "".join(f"X-{n}: {'b' * 90}\r\n" for n in range(60)), "/v1/chat/completions", 431),
+        ("X-Big: " + "a" * 5_000 + "\r\n", "/v1/chat/completions", 401),
+        ("X-Big: " + "a" * 5_000 + "\r\n", "/v1/nothing", 404),
+    ],
+)
+def test_a_large_head_is_refused_in_the_order_of_checks(strict: Running, headers: str, path: str, status: int) -> None:
+    with connected(strict) as connection:
+        connection.sendall(request(headers + "Connection: close\r\n", path=path))
+        assert error_of(all_of(connection))[0] == status
+
+
+def test_a_head_without_end_is_answered_and_not_kept(strict: Running) -> None:
+    with connected(strict) as connection:
+        connection.sendall(f"POST /v1/chat/completions HTTP/1.1\r\n{AUTH}X-Endless: ".encode())
+        sent = 0
+        try:
+            for _ in range(200):
+                connection.sendall(b"a" * 4_096)
+                sent += 4_096
+        except OSError:
+            pass
+        reply = b""
+        try:
+            reply = all_of(connection)
+        except ConnectionResetError:
+            pytest.skip("the answer was lost to the reset that our own sending caused")
+        status, error = error_of(reply)
+        assert (status, error["code"]) == (431, "headers_too_large")
+
+
+def test_an_endless_request_line_is_refused(strict: Running) -> None:
+    with connected(strict) as connection:
+        connection.sendall(b"GET /" + b"a" * 6_000)
+        status, error = error_of(all_of(connection))
+        assert (status, error["code"]) == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize("begun", [b"POST /v1/chat", b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"])
+def test_a_head_that_does_not_come_is_not_waited_for(strict: Running, begun: bytes) -> None:
+    with connected(strict) as connection:
+        connection.sendall(begun)
+        status, error = error_of(all_of(connection))
+        assert (status, error["code"]) == (408, "request_timeout")
+
+
+def test_a_connection_that_says_nothing_is_closed(strict: Running) -> None:
+    with connected(strict) as connection:
+        assert all_of(connection) == b""
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(strict: Running) -> None:
+    with connected(strict) as connection:
+        connection.sendall(request(AUTH)[:-5])
+        status, error = error_of(all_of(connection))
+        assert (status, error["code"]) == (408, "request_timeout")
+
+
+def test_a_slow_but_steady_head_is_not_kept_alive_by_its_drops(strict: Running) -> None:
+    """The time is for the whole head, not from byte to byte."""
+    with connected(strict) as connection:
+        began = time.monotonic()
+        try:
+            for byte in request(AUTH)[:40]:
+                connection.sendall(bytes([byte]))
+                time.sleep(0.05)
+        except OSError:
+            pass
+        assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("junk", [b"\x16\x03\x01\x02\x00\x01\x00", b"HELLO\r\n\r\n", b"GET / HTTP/9.9.9\r\n\r\n"])
+def test_what_is_no_http_is_told_in_json(strict: Running, junk: bytes) -> None:
+    with connected(strict) as connection:
+        connection.sendall(junk)
+        status, error = error_of(all_of(connection))
+        assert status == 400
+        assert error["type"] == "invalid_request_error"
+
+
+def test_one_connection_serves_many_requests(strict: Running) -> None:
+    with httpx.Client(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+        for _ in range(3):
+            reply = client.post(f"{strict.url}/v1/chat/completions", content=BODY)
+            assert reply.status_code == 200
+    assert [line["status"] for line in strict.lines()[-3:]] == [200, 200, 200]
+
+
+def test_pipelined_requests_are_answered_in_order(strict: Running) -> None:
+    with connected(strict) as connection:
+        last = request(AUTH + "Connection: close\r\nX-Request-Id: two\r\n")
+        connection.sendall(request(AUTH + "X-Request-Id: one\r\n") + last)
+        reply = all_of(connection)
+        assert reply.count(b"HTTP/1.1 200 OK") == 2
+        assert reply.index(b"x-request-id: one") < reply.index(b"x-request-id: two")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wire", ["chat", "bot"])
+def test_a_caller_who_leaves_stops_the_upstream_call(stream: bool, wire: str) -> None:
+    asked = {
+        "model": "sandbox-slow",
+        "stream": stream,
+        "messages": [{"role": "user", "content": "speed: 2\n" + "word " * 40}],
+    }
+    with sandboxed() as (url, sandbox), running(url) as gateway:
+        with connected(gateway) as connection:
+            connection.sendall(request(AUTH + f"x-proxy-wire: {wire}\r\n", orjson.dumps(asked)))
+            wait_for(lambda: any(call.model for call in sandbox.calls))
+            time.sleep(0.2)
+        left_at = time.time()
+        wait_for(lambda: any(line["outcome"] == "cancelled" for line in gateway.lines()))
+        assert time.time() - left_at < 0.5
+        call = next(call for call in sandbox.calls if call.model)
+        wait_for(lambda: call.ended is not None)
+        assert call.ended == "left"
+        assert call.finished is not None
+        assert call.finished - left_at < 1.0
+        assert set(gateway.gateway.pool.states().values()) == {"usable"}
+        assert gateway.call(lambda: gateway.gateway.pool.open_leases) == 0
+        assert gateway.call(lambda: gateway.gateway.open_requests) == 0
+
+
+def wait_for(condition: Any, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def test_keepalives_fill_the_silence_and_the_head_does_not_wait_for_ever(sandbox_url: str) -> None:
+    asked = {
+        "model": "sandbox-failing",
+        "stream": True,
+        "messages": [{"role": "user", "content": "fail: stall 1\none two three"}],
+    }
+    with running(sandbox_url, HEAD_DEADLINE="0.1", KEEPALIVE="0.2") as gateway:
+        began = time.monotonic()
+        with httpx.stream(
+            "POST",
+            f"{gateway.url}/v1/chat/completions",
+            json=asked,
+            headers={"Authorization": f"Bearer {TOKEN}", "x-proxy-wire": "chat"},
+            timeout=10,
+        ) as reply:
+            assert reply.status_code == 200
+            assert time.monotonic() - began < 0.8, "the head waited for the stalled model"
+            text = "".join(reply.iter_text())
+    assert text.startswith(": keep-alive\n\n")
+    assert text.count(": keep-alive") >= 3
+    assert text.rstrip().endswith("data: [DONE]")
+
+
+def test_a_failure_behind_a_head_that_left_is_told_in_band(sandbox_url: str) -> None:
+    asked = {
+        "model": "sandbox-failing",
+        "stream": True,
+        "messages": [{"role": "user", "content": "fail: late 0.4 status"}],
+    }
+    asked["messages"][0]["content"] = "fail: stall 9"  # type: ignore[index]
+    with running(sandbox_url, HEAD_DEADLINE="0.1", FIRST_EVENT_TIMEOUT="0.4", ANSWER_TIMEOUT="0.5") as gateway:
+        reply = httpx.post(
+            f"{gateway.url}/v1/chat/completions",
+            json=asked,
+            headers={"Authorization": f"Bearer {TOKEN}", "x-proxy-wire": "chat"},
+            timeout=10,
+        )
+    assert reply.status_code == 200
+    assert "[DONE]" not in reply.text
+    last = orjson.loads(reply.text.rstrip().splitlines()[-1].removeprefix("data: "))
+    assert last["error"]["code"] == "upstream_timeout"
+    assert gateway.lines()[-1]["outcome"] == "upstream_timeout"
