@@ -90,7 +90,7 @@ def image(root: Path, stages: tuple[Stage, Stage], tmp_path_factory: pytest.Temp
     if not shutil.which("strip"):
         (top / "bin/strip").symlink_to(shutil.which("true") or "/bin/true")
     path = os.pathsep.join([str(top / "python/bin"), os.environ["PATH"], str(top / "bin")])
-    environment = {"PATH": path, "HOME": str(top / "tmp")}
+    environment = {"PATH": path, "HOME": str(top / "tmp"), "PIP_QUIET": "1"}
     installed = 0
     builder, final = stages
     for word, rest in builder.instructions:
