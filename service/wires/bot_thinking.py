@@ -44,6 +44,8 @@ class Thoughts:
 
     def feed(self, text: str) -> list[Part]:
         """The parts of `text`, after what was held back before it; without what must be held back now."""
+        if self.passed:
+            return [(False, text)]
         if self._where == "start":
             self._held += text
             quote = _first_quote(self._held)
