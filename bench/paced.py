@@ -24,10 +24,14 @@ STAMPED_EVENT = re.compile(rb"(\d{16});[^\n]*\n\r?\n")
 
 @dataclass(frozen=True, slots=True)
 class PacedSample:
-    """Delays of all events that arrived, in microseconds and sorted; `promised` events should have arrived."""
+    """Delays of all events that arrived, in microseconds and sorted; `promised` events should have arrived.
+
+    `late_streams` had an event that came late, `unfinished_streams` had not ended when the time was up.
+    """
 
     delays_us: tuple[int, ...]
     promised: int
+    late_streams: int
     unfinished_streams: int
     cpu_seconds: float
 
@@ -138,4 +142,5 @@ async def drive_paced(
     spent = cpu_seconds() - cpu_before
     unfinished = sum([caller.cut_off() for caller in callers])
     delays = sorted([delay for caller in callers for delay in caller.delays_us])
-    return PacedSample(tuple(delays), streams * case.pieces, unfinished, spent)
+    late = sum([any(delay > ON_TIME_US for delay in caller.delays_us) for caller in callers])
+    return PacedSample(tuple(delays), streams * case.pieces, late, unfinished, spent)

@@ -172,6 +172,11 @@ def _note_paced(run: Run, contestant: Contestant, sample: PacedSample) -> None:
     run.measure("paced p99").add(contestant.name, sample.p99_ms)
     if contestant.pids and sample.delays_us:
         run.measure("paced CPU").add(contestant.name, sample.cpu_seconds / len(sample.delays_us) * 1e6)
+    if sample.late_streams:
+        run.notes.append(
+            f"paced, {contestant.name}: late events in {sample.late_streams} of {run.plan.paced_streams} streams, "
+            f"the worst by {sample.delays_us[-1] / 1000:,.0f} ms"
+        )
     if sample.unfinished_streams:
         run.notes.append(
             f"paced, {contestant.name}: {sample.unfinished_streams} of {run.plan.paced_streams} streams had not ended "
