@@ -24,14 +24,14 @@ class ImageUrl(BaseModel):
     url: Annotated[
         StrictStr,
         Field(
-            pattern="^(?:https?://[^ \\t\\r\\n]+|data:[^, \\t\\r\\n]*;base64,(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?)$"
+            pattern="^(?:https?://[A-Za-z0-9._~%:@!$&()*+,;=-]+(?:[/?#][^\\x00-\\x20\\x7f]*)?|data:[!-+\\x2d-~]*;base64,(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
         ),
     ]
     detail: StrictStr | MISSING | None = MISSING
 
 
 class InputAudio(BaseModel):
-    data: Annotated[StrictStr, Field(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?$")]
+    data: Annotated[StrictStr, Field(pattern="^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
     format: Annotated[StrictStr, Field(pattern="^[a-z0-9]{1,16}$")]
 
 
@@ -45,10 +45,10 @@ class InputFile(BaseModel):
     file_data: Annotated[
         StrictStr,
         Field(
-            pattern="^(?:https?://[^ \\t\\r\\n]+|(?:data:[^, \\t\\r\\n]*;base64,)?(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}(?:==)?|[A-Za-z0-9+/]{3}=?)?)$"
+            pattern="^(?:https?://[A-Za-z0-9._~%:@!$&()*+,;=-]+(?:[/?#][^\\x00-\\x20\\x7f]*)?|(?:data:[!-+\\x2d-~]*;base64,)?(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)$"
         ),
     ]
-    filename: StrictStr | MISSING | None = MISSING
+    filename: Annotated[StrictStr | MISSING | None, Field(pattern="^[^\\x00-\\x1f\\x7f]*$")] = MISSING
 
 
 class RefusalPart(BaseModel):
@@ -66,15 +66,18 @@ class CustomCall(BaseModel):
     input: StrictStr
 
 
+ToolName = TypeAliasType("ToolName", Annotated[StrictStr, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")])
+
+
 class FunctionDefinition(BaseModel):
-    name: Annotated[StrictStr, Field(min_length=1)]
+    name: ToolName
     description: StrictStr | MISSING | None = MISSING
     parameters: dict[str, Any] | MISSING | None = MISSING
     strict: StrictBool | MISSING | None = MISSING
 
 
 class CustomDefinition(BaseModel):
-    name: Annotated[StrictStr, Field(min_length=1)]
+    name: ToolName
     description: StrictStr | MISSING | None = MISSING
     format: dict[str, Any] | MISSING | None = MISSING
 
@@ -189,7 +192,7 @@ class CustomTool(BaseModel):
 
     type: Literal["custom"]
     custom: CustomDefinition | MISSING | None = MISSING
-    name: StrictStr | MISSING | None = MISSING
+    name: ToolName | MISSING | None = MISSING
     description: StrictStr | MISSING | None = MISSING
     format: dict[str, Any] | MISSING | None = MISSING
 
