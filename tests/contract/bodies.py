@@ -26,7 +26,7 @@ EVERYTHING: dict[str, Any] = {
                 {"type": "image_url", "image_url": {"url": "https://example.org/a.png", "detail": None}},
                 {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
                 {"type": "file", "file": {"file_data": "data:text/plain;base64,SGVsbG8=", "filename": "hello.txt"}},
-                {"type": "file", "file": {"file_data": "SGVsbG8", "filename": None}},
+                {"type": "file", "file": {"file_data": "SGVsbG8=", "filename": None}},
             ],
         },
         {
