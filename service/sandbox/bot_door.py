@@ -99,9 +99,11 @@ class BotDoor:
     async def _answer(self, scope: Scope, raw: bytes, call: SandboxCall, line: _Line) -> None:
         line.on_end = partial(self._sandbox.end_call, call)
         body = json.loads(raw)
+        if not isinstance(body, dict):
+            raise ValueError("a query is an object")
         name = scope["path"][len(PREFIX) :]
         self._sandbox.note_body(call, name, body, len(raw))
-        if not call.key or not isinstance(body, dict) or body.get("type") != "query":
+        if not call.key or body.get("type") != "query":
             await self._app(scope, line.receive, line.send)
             return
         try:

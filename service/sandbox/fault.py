@@ -34,7 +34,7 @@ MAX_SECONDS = 600.0
 SIXTY_WORDS = (
     "A gateway stands between many callers and one provider. It keeps what each of them was promised, even on days "
     "when the provider does not. When an answer breaks in the middle, it says so, and never dresses half a sentence "
-    "as a whole one. When a key runs dry it takes the next, quietly, before anybody has to notice that at all."
+    "as a whole one. When a key runs dry it takes the next, quietly, before anybody has to notice."
 )
 
 

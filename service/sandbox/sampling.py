@@ -7,10 +7,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-MAX_DEPTH = 12
+MAX_DEPTH = 16
 """Nesting after which a recursive schema gets the smallest value that it allows."""
 
 MAX_ITEMS = 50
+MAX_VALUES = 2_000
+"""Values in one sample: a schema that branches into itself would otherwise grow without end."""
+
 _LONGEST_STRING = 200
 
 _QUOTED = re.compile("\"([^\"\n]+)\"|'([^'\n]+)'|“([^”\n]+)”|‘([^’\n]+)’|「([^」\n]+)」|`([^`\n]+)`")
@@ -64,9 +67,13 @@ class _Sampler:
         self._root = root
         quoted = ["".join(groups).strip() for groups in _QUOTED.findall(prompt)]
         self._strings = [text for text in quoted if text] or [" ".join(prompt.split())[:_LONGEST_STRING] or "echo"]
+        self._left = MAX_VALUES
         self._numbers = [float(number) for number in _NUMBER.findall(prompt)]
 
     def value(self, schema: Any, depth: int) -> Any:
+        self._left -= 1
+        if depth > 2 * MAX_DEPTH:
+            return None
         schema = self._resolved(schema)
         if "const" in schema:
             return schema["const"]
@@ -75,7 +82,7 @@ class _Sampler:
         for union in ("anyOf", "oneOf"):
             if isinstance(schema.get(union), list) and schema[union]:
                 rest = {key: value for key, value in schema.items() if key != union}
-                return self.value(_merged(rest, self._resolved(self._option(schema[union], depth))), depth)
+                return self.value(_merged(rest, self._resolved(self._option(schema[union], depth))), depth + 1)
         return self._typed(schema, depth)
 
     def _typed(self, schema: Mapping[str, Any], depth: int) -> Any:
@@ -94,6 +101,9 @@ class _Sampler:
                 return None
             case _:
                 return self._string(schema)
+
+    def _spent(self, depth: int) -> bool:
+        return depth >= 2 * MAX_DEPTH or self._left <= 0
 
     def _resolved(self, schema: Any) -> dict[str, Any]:
         """The schema with its reference followed and `allOf` merged; `{}` for true and for what is no schema."""
@@ -157,7 +167,7 @@ class _Sampler:
         declared = schema.get("properties")
         properties: Mapping[str, Any] = declared if isinstance(declared, Mapping) else {}
         required = schema.get("required")
-        if depth >= 2 * MAX_DEPTH:
+        if self._spent(depth):
             return {}
         # With nothing required a model still fills in what it is offered, as long as that ends.
         offered = [] if depth >= MAX_DEPTH else list(properties)
@@ -165,13 +175,15 @@ class _Sampler:
         return {name: self.value(properties.get(name, {}), depth + 1) for name in names if isinstance(name, str)}
 
     def _array(self, schema: Mapping[str, Any], depth: int) -> list[Any]:
+        if self._spent(depth):
+            return []
         prefix = schema.get("prefixItems")
         values = [self.value(one, depth + 1) for one in prefix] if isinstance(prefix, list) else []
         least, most = _whole(schema.get("minItems"), 0), _whole(schema.get("maxItems"), MAX_ITEMS)
         items = schema.get("items", {})
         usual = 0 if depth >= MAX_DEPTH // 2 or values else 1
         wanted = 0 if items is False else min(MAX_ITEMS, most, max(least, usual))
-        while len(values) < wanted and depth < 2 * MAX_DEPTH:
+        while len(values) < wanted and not self._spent(depth):
             value = self.value(items, depth + 1)
             if schema.get("uniqueItems") and value in values:
                 value = self._another(items, value, values)

@@ -24,8 +24,9 @@ def choose_tools(ask: Ask) -> tuple[OfferedTool, ...]:
     if len(ask.tools) == 1:
         return ask.tools
     text = ask.text.lower()
-    chosen = [tool for tool in ask.tools if tool.name.lower() in text] or [
-        tool for tool in ask.tools if _telling_words(tool.name) & set(re.findall(r"\w+", text))
+    words = set(re.findall(r"[\w-]+", text))
+    chosen = [tool for tool in ask.tools if tool.name.lower() in words] or [
+        tool for tool in ask.tools if _telling_words(tool.name) & words
     ]
     if not chosen and ask.tool_choice == "required":
         chosen = [ask.tools[0]]
