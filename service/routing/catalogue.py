@@ -143,7 +143,7 @@ class Catalogue:
             self._on_unknown()
             ways = (Route(wire or "bot", asked if key in current.forced else self._unlisted(asked, forced_wire)),)
         open_ways = self._open(asked, ways)
-        if model is not None and len(open_ways) == len(ways) and not self._any_missing(ways):
+        if model is not None and len(open_ways) == len(ways):
             if len(current.ready) >= MAX_READY:
                 current.ready.clear()
             current.ready[name, forced_wire, tools] = open_ways
@@ -158,9 +158,6 @@ class Catalogue:
         if forced_wire is None and (near := names.near(plain)):
             raise _not_found(name, near, "If you mean a bot of exactly that name, send the header `x-proxy-wire: bot`.")
         return plain
-
-    def _any_missing(self, ways: tuple[Route, ...]) -> bool:
-        return any(self._missing.get((way.name, way.wire)) for way in ways)
 
     def _open(self, name: str, ways: tuple[Route, ...]) -> tuple[Route, ...]:
         """The ways without a lesson against them; where all have one, those to be asked again."""

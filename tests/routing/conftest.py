@@ -49,12 +49,14 @@ def list_of() -> Callable[..., bytes]:
     """Writes a list as Poe does: each row an id, or a mapping of members that differ from an ordinary row's."""
 
     def write(*rows: Any) -> bytes:
-        return orjson.dumps({"object": "list", "data": [_row({"id": row} if isinstance(row, str) else row) for row in rows]})
+        return orjson.dumps({"object": "list", "data": [_row(row) for row in rows]})
 
     return write
 
 
 def _row(members: Any) -> Any:
+    if isinstance(members, str):
+        members = {"id": members}
     if not isinstance(members, dict):
         return members
     id_ = members.get("id", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from time import perf_counter
 
 import pytest
@@ -13,7 +14,7 @@ from service.routing import snapshot
 from service.routing.names import MAX_LENGTH, Names, bare, clean, fold, usable
 
 IDS = sorted(model.id for model in snapshot.load())
-ALIASES = {"claude-3-7-sonnet": "claude-sonnet-3.7", "gpt-4o": "gpt-5", "gone": "not-there"}
+ALIASES = {"claude-3-7-sonnet": "claude-sonnet-3.7", "GPT-4-1": "gpt-5", "gone": "not-there"}
 NAMES = Names(IDS, ALIASES)
 NEAR_SECONDS = 0.002
 
@@ -25,8 +26,10 @@ separators = st.sampled_from([".", "-", "_", " ", "--", " - "])
 
 @settings(max_examples=300, deadline=None)
 @given(known, vendors, suffixes, separators, st.randoms(use_true_random=False))
-def test_a_known_name_is_found_however_it_is_dressed(id_: str, vendor: str, suffix: str, mark: str, random: object) -> None:
-    cased = "".join(letter.upper() if random.random() < 0.5 else letter for letter in id_)  # type: ignore[attr-defined]
+def test_a_known_name_is_found_however_it_is_dressed(
+    id_: str, vendor: str, suffix: str, mark: str, random: Random
+) -> None:
+    cased = "".join(letter.upper() if random.random() < 0.5 else letter for letter in id_)
     spelled = cased.replace("-", mark).replace(".", "-")
     assert NAMES.find(f" {vendor}{spelled}{suffix} ") == id_
 
@@ -52,7 +55,7 @@ def test_what_could_be_two_models_is_neither() -> None:
 
 def test_an_alias_counts_only_for_a_model_that_is_there_and_not_against_one() -> None:
     assert NAMES.find("Claude-3.7-Sonnet-20250219") == "claude-sonnet-3.7"
-    assert NAMES.find("gpt-4o") == "gpt-4o"
+    assert NAMES.find("gpt 4 1") == "gpt-4.1"
     assert NAMES.find("gone") is None
 
 
@@ -128,7 +131,7 @@ def test_suggesting_takes_less_than_two_milliseconds(name: str) -> None:
     assert min(times) < NEAR_SECONDS
 
 
-@pytest.mark.parametrize("name", ["Claude-Sonnet-4.6", "my bot", "C# helper?", "50%", "Ärger", "翻译", "a/b", "x" * 200])
+@pytest.mark.parametrize("name", ["Claude-Sonnet-4.6", "my bot", "C# helper?", "50%", "Ärger", "翻译", "x" * 200])
 def test_a_name_that_a_url_can_quote_is_usable(name: str) -> None:
     assert usable(name)
     assert clean(f"  {name}\n") == name
