@@ -68,9 +68,9 @@ def make_app(
         lifespan=lifespan,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    mount(app)
+    bare = mount(app)
     handle_refusals(app)
-    return Front(app, Cors(settings.cors_origins))
+    return Front(app, Cors(settings.cors_origins), bare)
 
 
 @asynccontextmanager

@@ -9,9 +9,11 @@ import signal
 from asyncio import TimerHandle
 from collections.abc import Iterator
 from typing import Any, cast
+from urllib.parse import unquote
 
+import httptools
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import Server
 
 from service.api.admission import HEAD_TOO_LARGE
@@ -78,9 +80,39 @@ class Protocol(HttpToolsProtocol):
         """The head is here, whole and in time."""
         self._head_arrived()
         size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
-        if size > self.max_header:
-            cast("Scope", self.scope)[HEAD_TOO_LARGE] = True
-        super().on_headers_complete()
+        self._begin(too_large=size > self.max_header)
+
+    def _begin(self, *, too_large: bool) -> None:
+        """Start on the request, or have it wait for those before it on this connection."""
+        parser, scope = self.parser, cast("Scope", self.scope)
+        url = httptools.parse_url(self.url)
+        scope["method"] = parser.get_method().decode("ascii")
+        scope["raw_path"] = raw_path = url.path or b"/"
+        scope["path"] = unquote(raw_path.decode("latin-1")) if b"%" in raw_path else raw_path.decode("latin-1")
+        scope["query_string"] = url.query or b""
+        version = parser.get_http_version()
+        scope["http_version"] = version
+        if too_large:
+            scope[HEAD_TOO_LARGE] = True
+        waiting: RequestResponseCycle | None = self.cycle
+        self.cycle = Cycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if waiting is None or waiting.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
         """The request is whole; the next one begins with a head."""
@@ -119,8 +151,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Refusal(431, message, code="headers_too_large"))
             return
         self._head_arrived()
-        cast("Scope", self.scope)[HEAD_TOO_LARGE] = True
-        super().on_headers_complete()
+        self._begin(too_large=True)
         self.cycle.keep_alive = False
         self.cycle.more_body = False
 
@@ -137,6 +168,72 @@ class Protocol(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in headers if header[0] != b"x-request-id"]
         self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", body]))
         self.transport.close()
+
+
+class Cycle(RequestResponseCycle):
+    """One answer on its way out. Its head waits for the first part of the body, so that both leave in one write."""
+
+    _head: bytes = b""
+
+    async def send(self, message: Any) -> None:
+        """Take one message of the application."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if message["type"] == "http.response.start":
+            self._start(message["status"], message["headers"])
+            return
+        if not self.response_started or self.response_complete:
+            raise RuntimeError("a part of a body came where none belongs")
+        more = message.get("more_body", False)
+        out = self._head + self._framed(message.get("body", b""), more)
+        self._head = b""
+        if out:
+            self.transport.write(out)
+        if not more:
+            self._complete()
+
+    def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        if self.response_started:
+            raise RuntimeError("a second head came")
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        lines = [b"%b: %b" % header for header in (*self.default_headers, *headers)]
+        known = dict(headers)
+        if b"close" in known.get(b"connection", b""):
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close")
+        length = known.get(b"content-length")
+        self.chunked_encoding = length is None and self.scope["method"] != "HEAD" and status not in (204, 304)
+        if self.chunked_encoding:
+            lines.append(b"transfer-encoding: chunked")
+        else:
+            self.expected_content_length = int(length or 0)
+        text = b"\r\n".join(lines)
+        if text.count(b"\n") != len(lines) - 1 or text.count(b"\r") != len(lines) - 1 or b"\0" in text:
+            raise RuntimeError("a header holds the end of a line")
+        self._head = b"%b%b\r\n\r\n" % (STATUS_LINE[status], text)
+
+    def _framed(self, body: bytes, more: bool) -> bytes:
+        if self.scope["method"] == "HEAD":
+            self.expected_content_length = 0
+            return b""
+        if self.chunked_encoding:
+            framed = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return framed if more else framed + b"0\r\n\r\n"
+        self.expected_content_length -= len(body)
+        return body
+
+    def _complete(self) -> None:
+        if self.expected_content_length:
+            raise RuntimeError("the body is not as long as its head says")
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
 
 class Listener(Server):

@@ -9,6 +9,7 @@ from typing import Any
 
 from service.access.credentials import token_from
 from service.api.asgi import Receive, Scope
+from service.deadline import Deadline
 from service.errors import Refusal
 from service.gateway import Gateway
 
@@ -51,7 +52,7 @@ class Body:
             self._count(int(announced) if announced.isdigit() else 0)
         check_content_type(headers.get(b"content-type"))
         try:
-            async with asyncio.timeout(self._gateway.settings.read_timeout):
+            with Deadline(self._gateway.settings.read_timeout):
                 return await self._read(receive)
         except TimeoutError:
             message = "The body of the request did not arrive in time."

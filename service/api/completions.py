@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from secrets import token_hex
+from random import getrandbits
 
 from service.api.admission import Body, overloaded
 from service.api.asgi import Receive, Scope, Send
@@ -15,6 +15,7 @@ from service.api.pacer import Pacer
 from service.api.render import Headers
 from service.api.validation import parse
 from service.contract.models import ChatCompletionRequest
+from service.deadline import Deadline
 from service.dialects.chat.decode import decode
 from service.dialects.chat.encode import KEEPALIVE, StreamEncoder, WholeEncoder
 from service.dialects.chat.options import Options
@@ -43,7 +44,7 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
         if gateway.sandboxed:
             record.notice("sandbox")
         answer = gateway.answer(prompt, record, _forced(scope))
-        async with asyncio.timeout(gateway.settings.total_timeout):
+        with Deadline(gateway.settings.total_timeout):
             await (_streamed if prompt.stream else _whole)(answer, prompt, options, gateway, record, send)
     except TimeoutError:
         raise _too_slow() from None
@@ -75,7 +76,7 @@ async def _whole(
     async with aclosing(answer):
         async for events in answer:
             encoder.feed(events)
-    body = encoder.body(f"chatcmpl-{token_hex(12)}", record.answer_model, int(time.time()))
+    body = encoder.body(f"chatcmpl-{getrandbits(96):024x}", record.answer_model, int(time.time()))
     headers, overhead_seconds = told(record)
     gateway.metrics.head_left(overhead_seconds)
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -100,7 +101,7 @@ async def _streamed(
         async with aclosing(answer):
             async for events in answer:
                 if encoder is None:
-                    encoder = StreamEncoder(f"chatcmpl-{token_hex(12)}", record.answer_model, int(time.time()), options)
+                    encoder = StreamEncoder(f"chatcmpl-{getrandbits(96):024x}", record.answer_model, int(time.time()), options)
                 finish = events[-1] if type(events[-1]) is Finish else None
                 data = encoder.feed(events)
                 if finish is not None:

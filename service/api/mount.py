@@ -71,8 +71,9 @@ async def guarded(request: Request) -> None:
     guard(request.scope)
 
 
-def mount(app: FastAPI, operations: Iterable[Operation] = OPERATIONS) -> None:
-    """Give every operation its handler. What answers a `GET` answers its `HEAD` too."""
+def mount(app: FastAPI, operations: Iterable[Operation] = OPERATIONS) -> dict[str, BareRoute]:
+    """Give every operation its handler; the bare routes among them. What answers a `GET` answers its `HEAD` too."""
+    bare: dict[str, BareRoute] = {}
     table = tuple(operations)
     named, handled = {operation.id for operation in table}, HOT.keys() | ORDINARY.keys()
     if named != handled:
@@ -82,7 +83,8 @@ def mount(app: FastAPI, operations: Iterable[Operation] = OPERATIONS) -> None:
         )
     for operation in table:
         if operation.id in HOT:
-            app.router.routes.append(BareRoute(operation, HOT[operation.id]))
+            bare[operation.id] = BareRoute(operation, HOT[operation.id])
+            app.router.routes.append(bare[operation.id])
             continue
         app.add_api_route(
             operation.path.replace("{model}", "{model:path}"),
@@ -92,3 +94,4 @@ def mount(app: FastAPI, operations: Iterable[Operation] = OPERATIONS) -> None:
             dependencies=[Depends(guarded)],
             response_model=None,
         )
+    return bare

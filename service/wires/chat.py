@@ -9,6 +9,7 @@ from time import perf_counter
 import aiohttp
 from yarl import URL
 
+from service.deadline import Deadline
 from service.errors import Failure, Kind
 from service.events import VISIBLE, Event, ToolCall
 from service.wires.call import UpstreamCall
@@ -37,47 +38,58 @@ class ChatWire:
         """The answer's events; a model whose tool calls do not survive streaming is asked for the whole answer."""
         streamed = call.prompt.stream and _can_stream(call)
         body = encode(call, stream=streamed, opaque=self._opaque.get, refused=call.refused)
-        response = await self._send(call, body, call.first_event_seconds if streamed else call.answer_seconds)
+        if not streamed:
+            events = await self._whole(call, body)
+            self._keep(events)
+            yield events
+            return
+        response = await self._begun(call, body)
         try:
-            if not streamed:
-                events = await self._whole(call, response)
-                self._keep(events)
-                yield events
-                return
             async for events in _events(call, response):
                 self._keep(events)
                 yield events
         finally:
-            if not response.closed:
-                response.close()
+            response.close()
 
-    async def _send(self, call: UpstreamCall, body: bytes, seconds: float) -> aiohttp.ClientResponse:
-        headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
+    async def _whole(self, call: UpstreamCall, body: bytes) -> list[Event]:
+        """A whole answer, asked for and read."""
         began = perf_counter()
         try:
-            async with asyncio.timeout(seconds):
-                response = await send(self._session, "POST", self._url, headers=headers, data=body)
+            with Deadline(call.answer_seconds):
+                response = await self._send(call, body)
+                try:
+                    written = await _read(response)
+                finally:
+                    response.release()
         except TimeoutError:
-            raise Failure(Kind.SILENT, "Poe was silent for too long.") from None
-        finally:
-            call.waiting.seconds += perf_counter() - began
-        if response.status != 200:
-            raise await failure_from_response(response, secret=call.secret)
-        return response
-
-    async def _whole(self, call: UpstreamCall, response: aiohttp.ClientResponse) -> list[Event]:
-        began = perf_counter()
-        try:
-            async with asyncio.timeout(call.answer_seconds):
-                payload = load(await _read(response))
+            raise Failure(Kind.SILENT, "The model's answer did not come in time.") from None
         except TRANSPORT_ERRORS as error:
             raise failure_from_exception(error, answering=True) from error
         finally:
             call.waiting.seconds += perf_counter() - began
+        payload = load(written)
         if isinstance(payload, dict) and payload.get("error"):
             raise failure_from_error(payload, secret=call.secret)
         model = call.route.model
         return whole_answer(payload, media=model is not None and not model.makes_text)
+
+    async def _begun(self, call: UpstreamCall, body: bytes) -> aiohttp.ClientResponse:
+        """A streamed answer whose head has come."""
+        began = perf_counter()
+        try:
+            with Deadline(call.first_event_seconds):
+                return await self._send(call, body)
+        except TimeoutError:
+            raise Failure(Kind.SILENT, "The model did not begin to answer in time.") from None
+        finally:
+            call.waiting.seconds += perf_counter() - began
+
+    async def _send(self, call: UpstreamCall, body: bytes) -> aiohttp.ClientResponse:
+        headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
+        response = await send(self._session, "POST", self._url, headers=headers, data=body)
+        if response.status != 200:
+            raise await failure_from_response(response, secret=call.secret)
+        return response
 
     def _keep(self, events: list[Event]) -> None:
         for event in events:
