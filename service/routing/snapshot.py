@@ -36,7 +36,6 @@ def _models(data: dict[str, Any]) -> Iterator[Model]:
     ]
     for kind, owners in data["models"].items():
         outputs = frozenset(kind.split("+"))
-        controls = families if "text" in outputs else ()
         for owner, ids in owners.items():
             for id_ in ids:
                 yield Model(
@@ -49,7 +48,7 @@ def _models(data: dict[str, Any]) -> Iterator[Model]:
                     endpoints=endpoints.get(id_, frozenset()),
                     parameters={
                         control.name: control
-                        for ids_in, ids_out, control in controls
+                        for ids_in, ids_out, control in families
                         if ids_in.match(id_) and not ids_out.match(id_)
                     },
                 )
