@@ -183,7 +183,8 @@ def _ways(model: Model, *, tools: bool) -> tuple[Route, ...]:
 def _not_found(name: str, suggestions: tuple[str, ...], hint: str = "") -> Refusal:
     meant = f"Did you mean {' or '.join(f'`{id_}`' for id_ in suggestions)}?" if suggestions else ""
     advice = meant or "`GET /v1/models` lists the names."
-    message = " ".join(filter(None, (f"The model `{name}` does not exist.", advice, hint)))
+    which = f"The model `{name}`" if usable(name) else "A model of that name"
+    message = " ".join(filter(None, (f"{which} does not exist.", advice, hint)))
     return Refusal(404, message, code="model_not_found", param="model")
 
 

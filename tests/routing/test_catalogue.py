@@ -259,3 +259,10 @@ def test_routes_of_a_known_name_cost_next_to_nothing(name: str) -> None:
             SNAPSHOT.routes(name)
         times.append((perf_counter() - start) / 1000)
     assert min(times) < ROUTES_SECONDS
+
+
+@pytest.mark.parametrize("name", ["x" * 100_000, "a\r\nset-cookie: b", "\ud800", ""])
+def test_a_404_never_repeats_what_cannot_be_shown(name: str) -> None:
+    message = SNAPSHOT.not_found(name).message
+    assert message.isprintable()
+    assert len(message) < 600
