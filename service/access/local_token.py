@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -43,9 +44,10 @@ def local_token(folder: Path) -> LocalToken:
 def _kept(file: Path) -> str | None:
     try:
         text = file.read_text("ascii").strip()
-        file.chmod(0o600)
     except (OSError, ValueError):
         return None
+    with contextlib.suppress(OSError):  # a file system that is read-only stays as it is
+        file.chmod(0o600)
     return text if len(text) >= SHORTEST_TOKEN and text.isprintable() and " " not in text else None
 
 

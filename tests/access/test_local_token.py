@@ -44,8 +44,9 @@ def test_a_file_that_holds_no_token_is_left_alone(tmp_path: Path, content: bytes
 
 def test_where_nothing_can_be_written_it_lasts_as_long_as_the_process(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    made = local_token(tmp_path / "file")
-    assert (made.file, len(made.text)) == (None, 43)
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper"):
+        made = local_token(folder)
+        assert (made.file, len(made.text)) == (None, 43)
 
 
 def test_of_two_that_start_together_both_use_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,3 +65,13 @@ def test_of_two_that_start_together_both_use_the_first(tmp_path: Path, monkeypat
 def test_its_repr_does_not_show_it(tmp_path: Path) -> None:
     made = local_token(tmp_path)
     assert made.text not in repr(made)
+
+
+def test_a_token_on_a_file_system_that_is_read_only_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = local_token(tmp_path)
+
+    def read_only(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "chmod", read_only)
+    assert local_token(tmp_path) == kept

@@ -190,6 +190,18 @@ def test_a_limit_that_poe_calls_the_accounts_rests_it_at_once(clock: Clock) -> N
     assert names(pool, 2, "o3") == ["b", "b"]
 
 
+def test_rests_of_an_account_grow_and_a_success_makes_them_small_again(clock: Clock) -> None:
+    pool = pool_of(clock, "a")
+    rests = []
+    for number in range(5):
+        if number == 3:
+            take(pool, "other").succeeded()
+        take(pool, f"model-{number}").failed(limited(account_wide=True))
+        rests.append(refused(pool, "another").retry_after)
+        clock.forward(60)
+    assert rests == pytest.approx([2, 4, 8, 2, 4])
+
+
 def test_no_points_rest_the_whole_account_until_a_probe_sees_some(clock: Clock) -> None:
     pool = pool_of(clock, "a/1", "a/2", "b")
     take(pool).failed(DRY)
@@ -260,6 +272,36 @@ def test_a_good_balance_that_does_not_help_makes_the_next_probe_later(clock: Clo
     take(pool).succeeded()
     take(pool).failed(DRY)
     assert pool.next_probe() == pytest.approx(60)
+
+
+def test_a_success_makes_the_next_probe_of_a_revoked_key_early_again(clock: Clock) -> None:
+    pool = pool_of(clock, "a")
+    waits = []
+    for _ in range(3):
+        take(pool).failed(REVOKED)
+        waits.append(pool.next_probe())
+        clock.forward(1)
+        pool.balance_seen("a", 100, asked=clock.now)
+        clock.forward(1)
+    take(pool).succeeded()
+    take(pool).failed(REVOKED)
+    assert [*waits, pool.next_probe()] == pytest.approx([15, 30, 60, 15])
+
+
+def test_a_probe_before_its_time_does_not_put_the_next_one_off(clock: Clock) -> None:
+    pool = pool_of(clock, "a")
+    take(pool).failed(REVOKED)
+    clock.forward(5)
+    pool.balance_refused("a", Failure(Kind.UNREACHABLE, "away"), asked=clock.now)
+    assert pool.next_probe() == pytest.approx(10)
+
+
+def test_a_poll_that_is_told_of_no_points_rests_the_account(clock: Clock) -> None:
+    pool = pool_of(clock, "a")
+    pool.balance_refused("a", DRY, asked=clock.now)
+    assert pool.states() == {"a": "dry"}
+    pool.balance_seen("a", 1, asked=clock.now)
+    assert pool.states() == {"a": "usable"}
 
 
 def test_a_dry_account_is_probed_with_a_key_that_works(clock: Clock) -> None:
@@ -426,12 +468,20 @@ def test_a_caller_who_leaves_says_nothing_of_the_key(clock: Clock) -> None:
 
 def test_a_key_remembers_a_bounded_number_of_rests(clock: Clock) -> None:
     pool = pool_of(clock, "a")
-    for number in range(MOST_RESTS * 2):
-        clock.forward(11)
-        take(pool, f"model-{number}").failed(limited(3600))
-    resting = [number for number in range(MOST_RESTS * 2) if pool.usable_count(f"model-{number}") == 0]
-    assert 0 < len(resting) <= MOST_RESTS
-    assert resting[-1] == MOST_RESTS * 2 - 1
+    for number in range(MOST_RESTS + 3):
+        clock.forward(0.001)
+        take(pool, f"model-{number}").failed(NOT_COVERED)
+    resting = [number for number in range(MOST_RESTS + 3) if pool.usable_count(f"model-{number}") == 0]
+    assert resting == list(range(3, MOST_RESTS + 3))
+
+
+def test_what_no_longer_matters_makes_room_first(clock: Clock) -> None:
+    pool = pool_of(clock, "a")
+    for number in range(MOST_RESTS):
+        take(pool, f"model-{number}").failed(NOT_COVERED)
+    clock.forward(3600 + 601)
+    take(pool, "new").failed(NOT_COVERED)
+    assert list(pool._keys["a"].rests) == ["new"]
 
 
 def test_rests_that_ended_long_ago_are_forgotten(clock: Clock) -> None:
@@ -447,13 +497,15 @@ def test_rests_that_ended_long_ago_are_forgotten(clock: Clock) -> None:
 
 
 def test_probation_is_told_to_whoever_probes(clock: Clock) -> None:
-    told = []
+    told: list[float] = []
     pool = pool_of(clock, "a", "b", "c")
     pool.on_probation = lambda: told.append(clock.now)
     take(pool).failed(limited())
     assert told == []
     take(pool).failed(REVOKED)
+    late = take(pool)
     take(pool).failed(DRY)
+    late.failed(DRY)
     assert len(told) == 2
 
 
