@@ -122,7 +122,7 @@ def _tests(select: str) -> Iterable[Step]:
 def _long_tests(select: str) -> Iterable[Step]:
     chosen = ("-k", select) if select else ()
     # One at a time: they measure, and two that measure disturb each other.
-    own = ("-m", "long", "-o", "timeout=900", "-p", "no:xdist", "--durations", "10")
+    own = ("-m", "long", "-n", "0", "-o", "timeout=900", "--durations", "10")
     yield Step("pytest, long half", _python("-m", "pytest", *own, *chosen), LONG_DEADLINE_SECONDS)
 
 
