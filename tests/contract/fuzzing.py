@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -34,25 +35,26 @@ def contract(token: str, app: Any = None) -> Any:
     schema = schemathesis.openapi.from_dict(orjson.loads(document.as_json()), config=config)
     schema.app = app
 
-    @schema.hook("map_body")
-    def sensible(context: Any, body: Any) -> Any:
-        return _sensible(body)
-
     return schema
 
 
-def _sensible(body: Any) -> Any:
-    """The body with its references mended: a model that exists, a choice among the tools that are there.
+@schemathesis.hook("before_call")
+def _mend(context: Any, case: Any, kwargs: Any) -> None:
+    """The one hook that sees the requests of every phase."""
+    if isinstance(case.body, dict):
+        case.body = mended(copy.deepcopy(case.body))
+
+
+def mended(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with its references put right: a model that exists, a choice among the tools that are there.
 
     Most bodies ask for a model that answers, so that more is tried than how unknown models are refused.
     """
-    if not isinstance(body, dict):
-        return body
     if isinstance(body.get("model"), str) and 0 < len(body["model"]) <= 256 and len(str(body)) % 8:
         ask_who_answers(body)
     names = _names(body.get("tools")) or _names([{"function": function} for function in _list(body.get("functions"))])
     for choice in (body.get("tool_choice"), {"function": body.get("function_call")}):
-        _mend(choice, names)
+        _choose(choice, names)
     return body
 
 
@@ -67,7 +69,7 @@ def ask_who_answers(body: dict[str, Any]) -> None:
             body["model"] = ANSWERS_JSON
 
 
-def _mend(choice: Any, names: list[str]) -> None:
+def _choose(choice: Any, names: list[str]) -> None:
     if not isinstance(choice, dict) or not names:
         return
     for kind in ("function", "custom"):

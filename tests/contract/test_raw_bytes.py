@@ -68,6 +68,9 @@ REFUSED = {
     "null": b"null",
     "a number": b"1",
     "form data": b"model=x&messages=y",
+    "NUL in a tool's name": _with(
+        rb'"tools": [{"type": "function", "function": {"name": "a\u0000b", "parameters": {"type": "object"}}}]'
+    ),
     "duplicate keys, the last wrong": _with(b'"messages": []'),
 }
 
@@ -99,9 +102,6 @@ ANSWERED = {
     ),
     "thirty digits in a grammar": _with(
         b'"tools": [{"type": "custom", "name": "f", "format": {"a": ' + b"9" * 30 + b"}}]"
-    ),
-    "NUL in a tool's name": _with(
-        rb'"tools": [{"type": "function", "function": {"name": "a\u0000b", "parameters": {"type": "object"}}}]'
     ),
 }
 
