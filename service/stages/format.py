@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
-from service.errors import Refusal
 from service.events import Event, Finish, Text, ToolCall, escape, read
 from service.prompt import OutputFormat, Prompt, TextPart, Turn
+from service.stages.schema import MAX_REASON, Schema, size_of
 
 FENCED = re.compile(r"\s*```[a-zA-Z0-9_-]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
-MAX_REASON = 400
-SCHEMA_PARAM = "response_format.json_schema.schema"
-
-
-class NoRemoteReferences:
-    """Refuses to fetch anything: a caller's schema must not make this machine open connections."""
-
-    def __call__(self, uri: str) -> Any:
-        """Called for a `$ref` that points outside the schema."""
-        raise ValueError(f"the reference {uri[:200]} points outside the schema")
 
 
 class Checker:
     """Checks answers against one asked format."""
 
     def __init__(self, wanted: OutputFormat) -> None:
-        self._validator = _validator(wanted.schema) if wanted.kind == "json_schema" else None
+        self._schema = Schema(wanted.schema or {}) if wanted.kind == "json_schema" else None
 
     def reason_against(self, text: str) -> str | None:
         """Why `text` is not what was asked for, None if it is."""
@@ -39,23 +28,9 @@ class Checker:
             value = orjson.loads(text)
         except orjson.JSONDecodeError as error:
             return f"it is not JSON ({error})"[:MAX_REASON]
-        if self._validator is None:
+        if self._schema is None:
             return None if isinstance(value, dict) else "it is JSON, but no object"
-        for problem in self._validator.iter_errors(value):
-            where = "/".join([str(step) for step in problem.instance_path])
-            return f"at /{where}: {problem.message}"[:MAX_REASON]
-        return None
-
-
-def _validator(schema: Mapping[str, Any] | None) -> Any:
-    # Loaded when first asked for: most gateways never see a schema, and it is 10 MB.
-    import jsonschema_rs
-
-    try:
-        return jsonschema_rs.validator_for(dict(schema or {}), retriever=NoRemoteReferences(), validate_formats=False)
-    except (ValueError, jsonschema_rs.ReferencingError) as error:
-        reason = str(getattr(error, "message", error))[:MAX_REASON]
-        raise Refusal(400, f"The schema cannot be used: {reason}", param=SCHEMA_PARAM) from None
+        return self._schema.reason_against(value, size_of(text))
 
 
 def unfenced(text: str) -> str:
