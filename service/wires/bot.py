@@ -18,12 +18,11 @@ from service.wires.bot_events import BotReader
 from service.wires.bot_request import encode, media_parts
 from service.wires.call import UpstreamCall
 from service.wires.http import TRANSPORT_ERRORS, failure_from_exception, failure_from_response, send, unread
+from service.wires.lingering import let_go
 from service.wires.opaque import OpaqueStore
 from service.wires.uploads import Uploads, refuses_attachment
 from service.wires.watchdog import Watchdog
 
-LINGER_SECONDS = 2.0
-"""What an upstream has, after its last event, to end the body; then the connection is closed instead of kept."""
 MAX_REWRITERS = 1000
 REWRITER_SECONDS = 24 * 3600.0
 """How long it is remembered that a bot throws away text that it has sent."""
@@ -66,7 +65,8 @@ class BotWire:
                     self._keep(events)
                     yield events
             finally:
-                answer.let_go()
+                answer.close()
+                let_go(self._session, response, whole=reader.done)
                 if reader.rewrote:
                     self._rewriters.add(call.route.name)
             if reader.failure is not None:
@@ -152,7 +152,6 @@ class _Answer:
         "_content",
         "_left_seconds",
         "_reader",
-        "_response",
         "_watchdog",
         "_working",
         "visible",
@@ -164,7 +163,6 @@ class _Answer:
         self.visible = False
         self._broken: Failure | None = None
         self._call = call
-        self._response = response
         self._content = response.content
         self._reader = reader
         self._working = False
@@ -180,13 +178,9 @@ class _Answer:
                 return events
         return []
 
-    def let_go(self) -> None:
-        """Close the upstream's answer. One read to its last event may end by itself, and its connection is kept."""
+    def close(self) -> None:
+        """Look no longer after the upstream."""
         self._watchdog.close()
-        if self._reader.done and not self._content.at_eof():
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self._response.close)
-        else:
-            self._response.close()
 
     def _take(self, data: bytes) -> list[Event]:
         events = self._reader.feed(data) if data else self._reader.close()

@@ -12,6 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from service.errors import Failure, Kind
+from service.wires.lingering import Connector
 from service.wires.refusals import failure_from_error, failure_from_status
 
 __all__ = [
@@ -67,8 +68,8 @@ MEANINGS: tuple[tuple[type[Exception], Kind, str], ...] = (
 
 async def open_session() -> aiohttp.ClientSession:
     """The session that all upstream calls share; to be closed by whoever opened it."""
-    connector = aiohttp.TCPConnector(
-        limit=MAX_CONNECTIONS, ttl_dns_cache=DNS_CACHE_SECONDS, keepalive_timeout=IDLE_CONNECTION_SECONDS
+    connector = Connector(
+        limit=MAX_CONNECTIONS, dns_cache_seconds=DNS_CACHE_SECONDS, idle_seconds=IDLE_CONNECTION_SECONDS
     )
     timeout = aiohttp.ClientTimeout(
         total=None, connect=CONNECT_SECONDS, sock_connect=SOCKET_CONNECT_SECONDS, sock_read=None
