@@ -55,7 +55,7 @@ class Upstream:
     """
 
     def __init__(self, scripts: Sequence[Script], *, close: bool = True) -> None:
-        self._scripts = [[script] if isinstance(script, bytes) else list(script) for script in scripts]
+        self._scripts = scripts
         self._close = close
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -82,6 +82,10 @@ class Upstream:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
+    def script_for(self, request: bytes) -> Script:
+        """The script that answers the request that came last."""
+        return self._scripts[min(len(self.requests), len(self._scripts)) - 1]
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -100,10 +104,11 @@ class Upstream:
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         self.requests.append(head + await reader.readexactly(int(length[1]) if length else 0))
-        script = self._scripts[min(len(self.requests), len(self._scripts)) - 1]
+        script = self.script_for(self.requests[-1])
+        steps = [script] if isinstance(script, bytes) else script
         watch = asyncio.ensure_future(self._watch(reader))
         try:
-            for step in script:
+            for step in steps:
                 if isinstance(step, Wait):
                     await asyncio.sleep(step.seconds)
                 elif isinstance(step, Reset):
