@@ -7,16 +7,28 @@ tokenizers this is within about a quarter for prose and code; an image or a file
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from math import ceil
 
-from service.events import Event, Reasoning, Text, ToolCall
+from service.events import Event, Reasoning, Text, ToolCall, read
 from service.prompt import MediaPart, Prompt, Turn
 
 CHARACTERS_PER_TOKEN = 4
 TURN_TOKENS = 4
 MEDIA_TOKENS = 768
-SURELY_OVER = 1.5
-"""An estimate this many times a limit means that the limit was passed, whatever the tokenizer."""
+
+RUNS = re.compile(
+    r"(?P<words>[A-Za-zÀ-ɏͰ-Ͽа-яА-ЯёЁ]+(?:['’][A-Za-z]+)?)|(?P<digits>[0-9]+)|(?P<signs>[!-/:-@\[-`{-~]+)|\s+"
+    r"|(?P<others>[^A-Za-zÀ-ɏͰ-Ͽа-яА-ЯёЁ!-~\s]+)"
+)
+LONGEST = {"words": 24, "digits": 4, "signs": 64, "others": 4}
+"""Characters of each kind that no common tokenizer is likely to exceed in one token, on the average of an answer."""
+WHOLE = frozenset({"words", "digits"})
+"""Kinds of which a short run is a token at least. A sign may be one with the word behind it, as in `_name`."""
+COUNTED_AT_ONCE = 256
+LONGEST_OPEN = 4096
+"""Characters without a blank between them that are left uncounted because more of them may come."""
 
 
 def text_tokens(text: str) -> float:
@@ -72,6 +84,36 @@ class Meter:
         elif isinstance(event, ToolCall):
             self.completion_tokens += text_tokens(event.arguments) + (TURN_TOKENS if event.name else 0)
 
-    def surely_over(self, limit_tokens: int) -> bool:
-        """Whether the answer has passed `limit_tokens` beyond doubt."""
-        return self.completion_tokens + self.reasoning_tokens > limit_tokens * SURELY_OVER
+
+class Floor:
+    """The fewest tokens that an answer can have: to be over a limit by this count is to be over it by any.
+
+    No tokenizer puts two words into one token, nor a word and a number, so that each of them counts as one at least.
+    """
+
+    __slots__ = ("_open", "tokens")
+
+    def __init__(self) -> None:
+        self.tokens = 0.0
+        self._open = ""
+
+    def feed(self, event: Event) -> None:
+        """Count one event. Its end is counted when it is known to be over."""
+        if isinstance(event, (Text, Reasoning)):
+            self._open += read(event.pieces)
+        elif isinstance(event, ToolCall):
+            self._open += event.arguments
+        if len(self._open) > COUNTED_AT_ONCE:
+            self._count()
+
+    def _count(self) -> None:
+        text = self._open
+        end = 1 + max(text.rfind(" "), text.rfind("\n"))
+        if len(text) - end > LONGEST_OPEN:
+            end = len(text)
+        for run in RUNS.finditer(text, 0, end):
+            kind = run.lastgroup
+            if kind is not None:
+                tokens = (run.end() - run.start()) / LONGEST[kind]
+                self.tokens += ceil(tokens) if kind in WHOLE else tokens
+        self._open = text[end:]

@@ -1,76 +1,89 @@
-"""What every answer gets on its way: a count of its tokens, and on the bot wire the limits that Poe leaves to us."""
+"""What every answer gets on its way: a count of its tokens, and the limits that Poe leaves to us."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from service.events import Event, Finish, Text, Usage
+from service.events import VISIBLE, Event, Finish, FinishReason, Text, Usage
 from service.prompt import Prompt
-from service.stages.estimate import Meter, prompt_tokens
+from service.stages.estimate import Floor, Meter, prompt_tokens
 from service.stages.stopping import StopScanner
 
 
 class Shaper:
     """Passes one attempt's events on.
 
-    `enforce` ends the answer itself at a stop sequence, and once the estimate of its tokens is surely over the limit;
-    `over` then says that nothing more is wanted of the upstream.
+    `enforce`: the wire knows no token limit and may ignore stop sequences, so that the answer is ended here at the
+    first of them, or once it is surely longer than the limit; `over` then says that nothing more is wanted of the
+    upstream. Stop sequences of nothing but blanks are looked for on every wire, since Poe refuses them.
     """
 
-    __slots__ = ("_limit_tokens", "_meter", "_prompt", "_scanner", "over")
+    __slots__ = ("_floor", "_limit_tokens", "_meter", "_prompt", "_scanner", "over")
 
     def __init__(self, prompt: Prompt, *, enforce: bool) -> None:
+        stops = prompt.stop if enforce else blank_stops(prompt)
         self._prompt = prompt
         self._meter = Meter()
-        self._scanner = StopScanner(prompt.stop) if enforce and prompt.stop else None
+        self._scanner = StopScanner(stops) if stops else None
         self._limit_tokens = prompt.max_tokens if enforce else None
+        self._floor = Floor()
         self.over = False
 
     def feed(self, batch: list[Event]) -> list[Event]:
-        """What of a batch may pass; a batch is never empty."""
+        """What of a batch may pass."""
         if self._scanner is None and self._limit_tokens is None:
-            last = batch[-1]
-            if type(last) is Finish and last.usage is not None:
-                return batch  # somebody else has counted
             for event in batch:
                 self._meter.feed(event)
-            if type(last) is Finish:
-                batch[-1] = self._with_usage(last)
+            if batch and type(batch[-1]) is Finish:
+                batch[-1] = self._with_usage(batch[-1])
             return batch
         out: list[Event] = []
         for event in batch:
             self._take(event, out)
             if self.over:
+                self._end_early(batch, out)
                 break
         return out
 
     def _take(self, event: Event, out: list[Event]) -> None:
         scanner = self._scanner
-        if scanner is not None:
-            passed = scanner.feed(event) if isinstance(event, Text) else None
-            if not isinstance(event, Text) or scanner.found:
-                # Whatever is no text shows that the text before it is whole.
-                held = None if scanner.found else scanner.flush()
-                out += [text for text in (passed, held) if text is not None]
-                if held is not None:
-                    self._meter.feed(held)
-            elif passed is not None:
-                out.append(passed)
-            if scanner.found:
-                self._end(Finish("stop"), out)
-                return
+        if scanner is None:
+            self._pass(event, out)
+        elif isinstance(event, Text):
+            self._pass(scanner.feed(event), out)
+            if scanner.found and not self.over:
+                self._end("stop", out)
+        else:
+            if isinstance(event, (*VISIBLE, Finish)):
+                # What stands between two texts shows that no sequence reaches from one into the other.
+                self._pass(scanner.flush(), out)
+            if not self.over:
+                self._pass(event, out)
+
+    def _pass(self, event: Event | None, out: list[Event]) -> None:
+        if event is None:
+            return
         if isinstance(event, Finish):
-            self._end(event, out)
+            out.append(self._with_usage(event))
+            self.over = True
             return
         self._meter.feed(event)
-        if scanner is None or not isinstance(event, Text):
-            out.append(event)
-        if self._limit_tokens is not None and self._meter.surely_over(self._limit_tokens):
-            self._end(Finish("length"), out)
+        out.append(event)
+        if self._limit_tokens is not None:
+            self._floor.feed(event)
+            if self._floor.tokens > self._limit_tokens:
+                self._end("length", out)
 
-    def _end(self, finish: Finish, out: list[Event]) -> None:
-        out.append(self._with_usage(finish))
+    def _end(self, reason: FinishReason, out: list[Event]) -> None:
+        out.append(Finish(reason))
         self.over = True
+
+    def _end_early(self, batch: list[Event], out: list[Event]) -> None:
+        """Give the end its token counts: the provider's own where they are here already."""
+        finish = out[-1]
+        if isinstance(finish, Finish) and finish.usage is None:
+            told = [event.usage for event in batch if isinstance(event, Finish)]
+            out[-1] = self._with_usage(replace(finish, usage=told[-1] if told else None))
 
     def _with_usage(self, finish: Finish) -> Finish:
         if finish.usage is not None:
@@ -83,3 +96,8 @@ class Shaper:
             estimated=True,
         )
         return replace(finish, usage=usage)
+
+
+def blank_stops(prompt: Prompt) -> tuple[str, ...]:
+    """The stop sequences that Poe's REST endpoints refuse: those of nothing but blanks."""
+    return tuple([text for text in prompt.stop if not text.strip()])
