@@ -54,6 +54,8 @@ class Kind(StrEnum):
     NO_SUCH_MODEL = "no_such_model"
     NOT_ON_WIRE = "not_on_wire"
     """The model exists but not behind this endpoint."""
+    UNSENDABLE = "unsendable"
+    """This wire cannot carry what the prompt holds; nothing was sent."""
     NOT_COVERED = "not_covered"
     """The key's plan does not cover the model (403 about a model)."""
     KEY_REVOKED = "key_revoked"
@@ -103,6 +105,7 @@ POLICY: dict[Kind, Policy] = {
     Kind.NEEDS_AUTHORIZATION: Policy("request"),
     Kind.NO_SUCH_MODEL: Policy("model", other_wire=True, other_model=True),
     Kind.NOT_ON_WIRE: Policy("model", other_wire=True, other_model=True),
+    Kind.UNSENDABLE: Policy("request", other_wire=True, other_model=True),
     Kind.NOT_COVERED: Policy("model", other_key=True, other_model=True),
     Kind.KEY_REVOKED: Policy("key", other_key=True),
     Kind.DRY: Policy("account", other_key=True, other_model=True),
@@ -170,6 +173,7 @@ TOLD: dict[Kind, Told] = {
     Kind.NEEDS_AUTHORIZATION: Told(400, "invalid_request_error", "privacy_authorization_required"),
     Kind.NO_SUCH_MODEL: Told(404, "invalid_request_error", "model_not_found", "model"),
     Kind.NOT_ON_WIRE: Told(404, "invalid_request_error", "model_not_found", "model"),
+    Kind.UNSENDABLE: Told(400, "invalid_request_error", None),
     Kind.NOT_COVERED: Told(404, "invalid_request_error", "model_not_available", "model"),
     Kind.DRY: Told(402, "insufficient_quota", "insufficient_points"),
     Kind.RATE_LIMITED: Told(429, "rate_limit_error", "upstream_rate_limited", waits=True, should_retry=True),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
 from time import perf_counter
 from typing import Protocol
 
@@ -117,13 +116,22 @@ class Gateway:
         while True:
             lease, call = await run.next_attempt()
             committed = False
+            held: list[Event] = []
+            shaper = Shaper(prompt, enforce=call.route.wire == "bot")
+            stream = self.wires[call.route.wire].stream(call)
             try:
-                async with aclosing(self._attempt(call)) as attempt:
-                    async for batch in attempt:
-                        if not committed:
-                            committed = True
-                            run.commit()
+                async for raw in stream:
+                    batch = shaper.feed(raw)
+                    if not committed:
+                        held += batch
+                        if not _commits(batch):
+                            continue
+                        committed, batch = True, held
+                        run.commit()
+                    if batch:
                         yield batch
+                    if shaper.over:
+                        break
             except Failure as failure:
                 lease.failed(failure)
                 run.ended(call, failure.kind)
@@ -138,24 +146,8 @@ class Gateway:
                 lease.succeeded()
                 run.ended(call, "ok")
                 return
-
-
-    async def _attempt(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
-        """One call of one wire; its first batch is the one that commits, and holds what came before it."""
-        shaper = Shaper(call.prompt, enforce=call.route.wire == "bot")
-        held: list[Event] | None = []
-        async with aclosing(self.wires[call.route.wire].stream(call)) as stream:
-            async for raw in stream:
-                batch = shaper.feed(raw)
-                if held is not None:
-                    held += batch
-                    if not any(isinstance(event, COMMITTING) for event in batch):
-                        continue
-                    batch, held = held, None
-                if batch:
-                    yield batch
-                if shaper.over:
-                    return
+            finally:
+                await stream.aclose()
 
 
 class Run:
@@ -240,7 +232,7 @@ class Run:
         record.poe_model = route.name
         record.series_model = model.id if model is not None else "other"
         slow = model is not None and (model.slow or not model.makes_text)
-        override = settings.models.get(self._asked.lower())
+        override = settings.models.get(self._asked.lower()) or (settings.models.get(model.id) if model else None)
         return UpstreamCall(
             prompt=self._prompt,
             route=route,
@@ -248,12 +240,16 @@ class Run:
             secret=lease.key.secret,
             parameters=lifted.parameters,
             first_event_seconds=(override and override.first_event_timeout) or settings.first_event_timeout,
-            answer_seconds=max(settings.answer_timeout, SLOW_ANSWER_SECONDS) if slow else settings.answer_timeout,
+            answer_seconds=(override and override.answer_timeout) or self._answer_seconds(slow=slow),
             idle_seconds=settings.idle_timeout,
             notice=record.notice,
             refused=refused,
             waiting=self._waiting,
         )
+
+    def _answer_seconds(self, *, slow: bool) -> float:
+        usual = self._gateway.settings.answer_timeout
+        return max(usual, SLOW_ANSWER_SECONDS) if slow else usual
 
     def commit(self) -> None:
         """The answer's first visible event is here: what it is called is now fixed."""
@@ -269,6 +265,8 @@ class Run:
         """Choose what follows a failure before the commit point; raises `Refusal` where nothing can."""
         self._last = failure
         policy = POLICY[failure.kind]
+        if failure.kind in (Kind.NO_SUCH_MODEL, Kind.NOT_ON_WIRE):
+            self._gateway.catalogue.learn_missing(call.route)
         limit = self._gateway.settings.max_attempts
         if limit and self._record.attempts >= limit:
             raise self._final()
@@ -277,7 +275,7 @@ class Run:
         if failure.kind is Kind.UPLOAD_REFUSED and not self._repeats:
             self._repeats += 1
         elif policy.other_wire and len(self._routes) > 1 and not (failure.kind is Kind.SILENT and self._names):
-            self._drop_route(failure)
+            self._drop_route()
         elif policy.other_key and not self._gives_way(policy, failure):
             self._tried |= {call.key_name}
         elif policy.other_model:
@@ -295,7 +293,7 @@ class Run:
     def _leave_out(self, call: UpstreamCall, parameter: str) -> bool:
         """Learn that the route refuses a parameter; False where leaving it out cannot help."""
         self._learned += 1
-        if self._learned > PARAMETERS_LEARNED or parameter in ("", "model", "messages"):
+        if self._learned > PARAMETERS_LEARNED or parameter in ("", "model", "messages", "tools"):
             return False
         if not self._gateway.refusals.learn(_model_id(call.route), call.route.wire, parameter):
             return False
@@ -303,11 +301,13 @@ class Run:
             self._record.drop(parameter)
         return True
 
-    def _drop_route(self, failure: Failure) -> None:
-        if failure.kind in (Kind.NO_SUCH_MODEL, Kind.NOT_ON_WIRE) and failure.status is not None:
-            self._gateway.catalogue.learn_missing(self._routes[0])
+    def _drop_route(self) -> None:
         self._routes.pop(0)
         self._begin_route()
+
+
+def _commits(batch: list[Event]) -> bool:
+    return any(isinstance(event, COMMITTING) for event in batch)
 
 
 def _model_id(route: Route) -> str:

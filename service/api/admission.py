@@ -20,7 +20,9 @@ CLOSE = (("connection", "close"),)
 
 def admit(scope: Scope, gateway: Gateway) -> str:
     """The tenant; raises the 401, then the 431."""
-    token = token_from(scope["headers"], scope["query_string"])
+    bearer: bytes = scope["header_map"].get(b"authorization", b"")
+    token = bearer[7:] if bearer.startswith(b"Bearer ") else None  # as nearly everybody sends it
+    token = token or token_from(scope["headers"], scope["query_string"])
     tenant = gateway.tokens.tenant_for(token, time.time()) if token else None
     if tenant is None:
         said = "This access token is not valid." if token else "An access token is missing."

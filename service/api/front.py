@@ -92,7 +92,7 @@ class Exchange:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.cross_origin: Headers = []
         raw_path = scope.get("raw_path") or scope["path"].encode("utf-8", "replace")
-        self.path = without_prefix(raw_path.decode("latin-1"))
+        self.path = without_prefix(raw_path)
         self.record = Record(_request_id(self.headers), "", self.path, self.gateway.finished)
         scope["record"] = self.record
         scope["exchange"] = self

@@ -30,22 +30,22 @@ class Pacer:
         self._comment = comment
         self._keepalive_seconds = keepalive_seconds
         self._loop = asyncio.get_running_loop()
-        self._lock = asyncio.Lock()
         self._beating: asyncio.Task[None] | None = None
-        self._closed = False
+        self._writing = False
         self._sent_at = 0.0
         self.started = False
         self._timer = self._loop.call_later(head_seconds, self._tick)
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
         """Send a part of the body, and before the first one the head."""
-        async with self._lock:
-            if not self.started:
-                await self._start()
-            if last:
-                self._closed = True
-            self._sent_at = self._loop.time()
-            await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        if self._beating is not None and not self._beating.done():
+            await self._beating
+        self._writing = True
+        if not self.started:
+            await self._start()
+        await self._send({"type": "http.response.body", "body": data, "more_body": not last})
+        self._sent_at = self._loop.time()
+        self._writing = last  # nothing may follow the last part
 
     async def _start(self) -> None:
         self.started = True
@@ -63,17 +63,15 @@ class Pacer:
         self._timer = self._loop.call_later(max(wait, 0.01), self._tick)
 
     async def _beat(self) -> None:
-        async with self._lock:
-            if self._closed:
-                return
-            if not self.started:
-                await self._start()
-            self._sent_at = self._loop.time()
-            await self._send({"type": "http.response.body", "body": self._comment, "more_body": True})
+        if self._writing:
+            return
+        if not self.started:
+            await self._start()
+        await self._send({"type": "http.response.body", "body": self._comment, "more_body": True})
+        self._sent_at = self._loop.time()
 
     def stop(self) -> None:
         """No more comments; to be called whatever happened."""
-        self._closed = True
         self._timer.cancel()
         if self._beating is not None:
             self._beating.cancel()

@@ -12,8 +12,18 @@ PREFIXES = ("/openai/v1", "/anthropic/v1", "/v1")
 SLASHES = re.compile(r"/{2,}")
 
 
-def without_prefix(raw_path: str) -> str:
+PLAIN: Mapping[bytes, str] = {
+    f"{prefix}{operation.path}".encode(): operation.path for prefix in ("", *PREFIXES) for operation in OPERATIONS
+}
+"""Paths as nearly everybody writes them."""
+
+
+def without_prefix(sent: bytes) -> str:
     """The path that the contract knows: its prefix gone, doubled slashes single, no slash at the end."""
+    plain = PLAIN.get(sent)
+    if plain is not None:
+        return plain
+    raw_path = sent.decode("latin-1")
     path = SLASHES.sub("/", raw_path) if "//" in raw_path else raw_path
     if len(path) > 1 and path.endswith("/"):
         path = path[:-1]

@@ -133,8 +133,7 @@ async def _events(call: UpstreamCall, response: aiohttp.ClientResponse) -> Async
             raise failure_from_exception(error, answering=True) from error
         finally:
             call.waiting.seconds += perf_counter() - began
-        blocks = sse.feed(data) if data else sse.close()
-        events = reader.feed([block for _, block in blocks])
+        events = reader.feed(sse.frames(data) if data else sse.rest())
         if events:
             deadline.saw(events)
             yield events

@@ -20,6 +20,8 @@ Opaque = Callable[[str], Mapping[str, Any] | None]
 def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozenset[str]) -> bytes:
     """The JSON body. `refused` names members that this model's endpoint is known to answer with 400."""
     prompt = call.prompt
+    if prompt.tools and "tools" in refused:
+        raise Failure(Kind.UNSENDABLE, "This model's REST endpoint takes no tools.", param="tools")
     body: dict[str, Any] = {"model": call.route.name, "messages": messages(prompt, opaque)}
     if stream:
         body["stream"] = True
@@ -142,7 +144,7 @@ def _part(part: Part) -> dict[str, Any]:
         return {"type": "image_url", "image_url": image}
     if part.url is not None:
         # This endpoint takes files as data only, and fetching a caller's URL from here would open our network to it.
-        raise Failure(Kind.NOT_ON_WIRE, "A file given by its URL cannot be sent to this model's REST endpoint.")
+        raise Failure(Kind.UNSENDABLE, "A file given by its URL cannot be sent to this model's REST endpoint.")
     return {"type": "file", "file": {"filename": part.name or "file", "file_data": data_url(part)}}
 
 

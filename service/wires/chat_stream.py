@@ -18,6 +18,7 @@ from service.events import Event, Extra, Finish, FinishReason, Text, Usage, esca
 from service.wires.chat_answer import Calls, finish_reason, message_events, usage_of
 from service.wires.http import failure_from_error
 from service.wires.pieces import all_sound
+from service.wires.sse import parse_frame
 
 TEXT_MARKER = b'"content":'
 
@@ -46,42 +47,38 @@ class ChunkReader:
         """Whether nothing more is to come."""
         return self.done or (self._reason is not None and self._usage is not None)
 
-    def feed(self, datas: list[bytes]) -> list[Event]:
-        """The events in the `data` of some server-sent events, in order."""
+    def feed(self, frames: bytes) -> list[Event]:
+        """The events in whole frames of an event stream, as `SseReader.frames` gives them."""
         events: list[Event] = []
-        run: list[bytes] = []
-        before, after = self._before, self._after
-        start, end = len(before), -len(after)
-        for data in datas:
-            if start and data.startswith(before) and data.endswith(after) and len(data) > start - end:
-                run.append(data[start:end])
+        uniform = True
+        while frames and not self.done:
+            run = self._run(frames) if uniform else None
+            if run is not None:
+                pieces, frames = run
+                events.append(Text(tuple(pieces)))
                 continue
-            if run:
-                events += self._texts(run)
-                run = []
-            if self.done:
-                break
-            events += self._parse(data)
-            before, after = self._before, self._after
-            start, end = len(before), -len(after)
-        if run:
-            events += self._texts(run)
+            uniform = uniform and not (self._before and frames.startswith(self._before))  # once is enough for one read
+            frame, _, frames = frames.partition(b"\n\n")
+            events += self._frame(frame)
         if events:
             self.any = True
         return events
 
-    def _texts(self, run: list[bytes]) -> list[Event]:
-        if not self.done and not self._half and all_sound(run):
-            return [Text(tuple(run))]
+    def _run(self, frames: bytes) -> tuple[list[bytes], bytes] | None:
+        """The texts of the frames at the beginning that fit the pattern, and the frames behind them."""
         before, after = self._before, self._after
-        events: list[Event] = []
-        for piece in run:  # something in there wants a close look: a half of a surrogate pair, or rubbish
-            events += self._parse(before + piece + after)
-        return events
+        if not before or self._half or not frames.startswith(before):
+            return None
+        pieces = frames[len(before) :].split(after + before)
+        pieces[-1], _, rest = pieces[-1].partition(after)
+        # An odd frame in the middle puts quotes into its neighbour's text, so that the run is not taken for one.
+        return (pieces, rest) if all_sound(pieces) and b"" not in pieces else None
 
-    def _parse(self, data: bytes) -> list[Event]:
-        if self.done:
-            return []
+    def _frame(self, frame: bytes) -> list[Event]:
+        event = parse_frame(frame)
+        return [] if event is None else self._parse(event[1], frame)
+
+    def _parse(self, data: bytes, frame: bytes) -> list[Event]:
         if data == b"[DONE]":
             self.done = True
             return []
@@ -102,7 +99,7 @@ class ChunkReader:
         if first.get("finish_reason"):
             self._reason = finish_reason(first["finish_reason"], self._calls)
         elif isinstance(delta, dict):
-            self._learn(data, chunk, first, delta)
+            self._learn(frame, chunk, first, delta)
         return events
 
     def _delta(self, delta: Mapping[str, Any]) -> list[Event]:
@@ -114,18 +111,18 @@ class ChunkReader:
         return message_events(delta, self._calls)
 
     def _learn(
-        self, data: bytes, chunk: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]
+        self, frame: bytes, chunk: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]
     ) -> None:
-        """Take the frame of a chunk that holds nothing but text as the pattern for those that follow."""
+        """Take the surroundings of a chunk that holds nothing but text as the pattern for those that follow."""
         content = delta.get("content")
         others = [value for name, value in delta.items() if name not in ("content", "role")]
         if not isinstance(content, str) or any(others) or choice.get("logprobs") or chunk.get("usage"):
             return
-        marked = data.find(TEXT_MARKER)
-        opening = data.find(b'"', marked + len(TEXT_MARKER))
-        closing = opening + 1 + _string_length(data[opening + 1 :])
-        if data.count(TEXT_MARKER) == 1 and load(data[marked + len(TEXT_MARKER) : closing]) == content:
-            self._before, self._after = data[: opening + 1], data[closing - 1 :]
+        marked = frame.find(TEXT_MARKER)
+        opening = frame.find(b'"', marked + len(TEXT_MARKER))
+        closing = opening + 1 + _string_length(frame[opening + 1 :])
+        if frame.count(TEXT_MARKER) == 1 and load(frame[marked + len(TEXT_MARKER) : closing]) == content:
+            self._before, self._after = frame[: opening + 1], frame[closing - 1 :] + b"\n\n"
 
     def finish(self) -> list[Event]:
         """The end of the answer; raises `Failure` where it is not a proper one."""

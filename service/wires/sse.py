@@ -58,11 +58,16 @@ class SseReader:
 
     def close(self) -> list[SseEvent]:
         """At the end of the body: the event whose closing blank line never came, if any was begun."""
+        rest = self.rest()
+        return parse(rest) if rest else []
+
+    def rest(self) -> bytes:
+        """The frame whose closing blank line never came, closed: in the form of `frames`."""
         rest = (self._start or b"") + b"".join(self._held)
         self._start = None
         self._held.clear()
         self._held_bytes = 0
-        return parse(rest + b"\n\n") if rest else []
+        return rest + b"\n\n" if rest else b""
 
     def _hold(self, part: bytes) -> None:
         if not part:

@@ -34,7 +34,11 @@ def told(events: list[Event]) -> str:
 
 def answer(items: list[bytes]) -> list[Event]:
     reader = ChunkReader()
-    return reader.feed(items) + reader.finish()
+    return reader.feed(frames(items)) + reader.finish()
+
+
+def frames(items: list[bytes]) -> bytes:
+    return b"".join(b"data: %b\n\n" % item for item in items)
 
 
 @settings(max_examples=150, deadline=None)
@@ -59,7 +63,9 @@ def test_pairs_of_surrogates_may_be_cut_between_chunks(text: str) -> None:
 def test_most_chunks_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
     original = ChunkReader._parse
-    monkeypatch.setattr(ChunkReader, "_parse", lambda self, data: (parsed.append(data), original(self, data))[1])
+    monkeypatch.setattr(
+        ChunkReader, "_parse", lambda self, data, frame: (parsed.append(data), original(self, data, frame))[1]
+    )
     items = datas(*[chunk({"content": f"word{n} "}) for n in range(100)], chunk({}, "stop"))
     assert told(answer(items)) == "".join(f"word{n} " for n in range(100))
     assert len(parsed) == 3, "the first, the finish and [DONE]"
@@ -233,7 +239,7 @@ def test_batches_do_not_matter(data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, len(items) - 1))))
     reader, events = ChunkReader(), []
     for start, end in zip([0, *cuts], [*cuts, len(items)], strict=True):
-        events += reader.feed(items[start:end])
+        events += reader.feed(frames(items[start:end]))
     events += reader.finish()
     assert told(events) == 'a\\"é🙂\n'
     assert orjson.loads(orjson.dumps(told(events))) == told(events)
