@@ -186,7 +186,7 @@ def _attachment(body: bytes) -> Attachment:
 
 
 def _form(part: MediaPart) -> aiohttp.FormData:
-    form = aiohttp.FormData()
+    form = aiohttp.FormData(quote_fields=False)  # names as Poe's own client writes them, not percent-encoded
     if part.data is None:
         form.add_field("download_url", part.url or "")
         if part.name:
