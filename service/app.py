@@ -13,6 +13,7 @@ from service.access.tokens import Tokens
 from service.api.cors import Cors
 from service.api.front import Front, handle_refusals
 from service.api.mount import mount
+from service.deadline import Deadlines
 from service.gateway import Gateway, Wire
 from service.keys.balance import fetch_balance
 from service.keys.pool import Pool
@@ -81,15 +82,16 @@ async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement
         overrides = {name: override.wire for name, override in settings.models.items()}
         catalogue = Catalogue(unknown_models=settings.unknown_models, overrides=overrides)
         pool = Pool(settings.poe_api_keys, rest_max=settings.rest_max)
+        deadlines = Deadlines()
         metrics.watch_keys(pool.states, pool.points)
         wires: dict[WireName, Wire] = {
-            "chat": ChatWire(session, settings.poe_base_url),
+            "chat": ChatWire(session, settings.poe_base_url, deadlines),
             "bot": BotWire(session, settings.poe_base_url, Uploads(session, settings.poe_upload_url)),
         }
-        gateway = Gateway(settings, catalogue, pool, wires, metrics, Tokens(settings.access_tokens), log, placement)
+        gateway = Gateway(settings, catalogue, pool, wires, metrics, Tokens(settings.access_tokens), log, placement, deadlines)
         refresher = CatalogueRefresher(catalogue, lambda: fetch_models(session, settings.poe_base_url))
         prober = Prober(pool, lambda secret: fetch_balance(session, settings.poe_base_url, secret))
-        for job in (refresher.run(), prober.run()):
+        for job in (refresher.run(), prober.run(), log.keep_flushing()):
             stack.push_async_callback(_stop, asyncio.create_task(job))
         yield gateway
 

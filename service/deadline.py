@@ -1,6 +1,7 @@
-"""A limit on how long a block of code may take: `asyncio.timeout` at a quarter of its price.
+"""Limits on how long blocks of code may take: `asyncio.timeout` at a tenth of its price, to a twentieth of a second.
 
-Every request stands under several limits at once, and nearly none of them ever matters.
+Every request stands under several limits at once, and nearly none of them ever matters. So none has a timer of its
+own: while there are any, one timer of the process looks at all of them.
 """
 
 from __future__ import annotations
@@ -8,32 +9,60 @@ from __future__ import annotations
 import asyncio
 from types import TracebackType
 
+LOOK_SECONDS = 0.05
+
+
+class Deadlines:
+    """The limits of one event loop. `with deadlines.within(seconds):` raises `TimeoutError` where it takes longer."""
+
+    def __init__(self) -> None:
+        self._running: set[Deadline] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def within(self, seconds: float) -> Deadline:
+        """A limit for a block that the running task enters now. Not to be used across the `yield` of a generator."""
+        return Deadline(self, seconds)
+
+    def add(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
+        """Look at a limit from now on."""
+        self._running.add(deadline)
+        if self._timer is None:
+            self._timer = loop.call_later(LOOK_SECONDS, self._look, loop)
+
+    def discard(self, deadline: Deadline) -> None:
+        """Forget a limit."""
+        self._running.discard(deadline)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for deadline in [deadline for deadline in self._running if deadline.ends_at <= now]:
+            self._running.discard(deadline)
+            deadline.pass_()
+        self._timer = loop.call_later(LOOK_SECONDS, self._look, loop) if self._running else None
+
+    def __len__(self) -> int:
+        return len(self._running)
+
 
 class Deadline:
-    """`with Deadline(seconds):` cancels the running task when the time is over, and raises `TimeoutError` instead.
+    """One limit: cancels its task when the time is over, and turns that into `TimeoutError`."""
 
-    `move` sets a new limit, counted from now. Not to be used across the `yield` of a generator.
-    """
+    __slots__ = ("_all", "_passed", "_seconds", "_task", "ends_at")
 
-    __slots__ = ("_loop", "_passed", "_seconds", "_task", "_timer")
-
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, all_: Deadlines, seconds: float) -> None:
+        self._all = all_
         self._seconds = seconds
         self._passed = False
 
     def __enter__(self) -> Deadline:
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
-        self._timer = self._loop.call_later(self._seconds, self._pass)
+        self.ends_at = loop.time() + self._seconds
+        self._all.add(self, loop)
         return self
 
-    def move(self, seconds: float) -> None:
-        """Begin to count anew."""
-        self._timer.cancel()
-        if not self._passed:
-            self._timer = self._loop.call_later(seconds, self._pass)
-
-    def _pass(self) -> None:
+    def pass_(self) -> None:
+        """The time is over."""
         self._passed = True
         if self._task is not None:
             self._task.cancel()
@@ -41,7 +70,7 @@ class Deadline:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
-        self._timer.cancel()
+        self._all.discard(self)
         if not self._passed or self._task is None:
             return
         # Somebody else may have cancelled the task in the same moment: then that is what counts.

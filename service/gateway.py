@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Protocol
 
 from service.access.tokens import Tokens
+from service.deadline import Deadlines
 from service.errors import POLICY, Failure, Kind, Policy, Refusal, refusal_for
 from service.events import VISIBLE, Event, Finish
 from service.keys.lease import Lease
@@ -60,6 +61,7 @@ class Gateway:
         tokens: Tokens,
         log: Log,
         placement: Placement,
+        deadlines: Deadlines,
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
@@ -69,6 +71,7 @@ class Gateway:
         self.tokens = tokens
         self.log = log
         self.placement = placement
+        self.deadlines = deadlines
         self.refusals = LearnedRefusals()
         self.draining = False
         self.expired = False

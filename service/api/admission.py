@@ -9,7 +9,6 @@ from typing import Any
 
 from service.access.credentials import token_from
 from service.api.asgi import Receive, Scope
-from service.deadline import Deadline
 from service.errors import Refusal
 from service.gateway import Gateway
 
@@ -54,7 +53,7 @@ class Body:
             self._count(int(announced) if announced.isdigit() else 0)
         check_content_type(headers.get(b"content-type"))
         try:
-            with Deadline(self._gateway.settings.read_timeout):
+            with self._gateway.deadlines.within(self._gateway.settings.read_timeout):
                 return await self._read(receive)
         except TimeoutError:
             message = "The body of the request did not arrive in time."

@@ -15,7 +15,6 @@ from service.api.pacer import Pacer
 from service.api.render import Headers
 from service.api.validation import parse
 from service.contract.models import ChatCompletionRequest
-from service.deadline import Deadline
 from service.dialects.chat.decode import decode
 from service.dialects.chat.encode import KEEPALIVE, StreamEncoder, WholeEncoder
 from service.dialects.chat.options import Options
@@ -44,7 +43,7 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
         if gateway.sandboxed:
             record.notice("sandbox")
         answer = gateway.answer(prompt, record, _forced(scope))
-        with Deadline(gateway.settings.total_timeout):
+        with gateway.deadlines.within(gateway.settings.total_timeout):
             await (_streamed if prompt.stream else _whole)(answer, prompt, options, gateway, record, send)
     except TimeoutError:
         raise _too_slow() from None

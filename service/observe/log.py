@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+FLUSH_SECONDS = 0.1
 MAX_VALUE = 256
 """Characters of a caller's own words (a model name, a path) that a line may hold."""
 
@@ -40,6 +42,7 @@ class Log:
         """Write a line about the service itself."""
         if LEVELS[level] >= self._threshold:
             self._write({"time": time.time(), "level": level, "message": message, **members})
+            self.flush()
 
     def request(self, record: Record) -> None:
         """Write the line of a finished request: at `debug` for the probes of health checkers, else at `info`."""
@@ -78,7 +81,19 @@ class Log:
 
     def _write(self, line: dict[str, Any]) -> None:
         self._sink.write(self._render(line))
+
+    def flush(self) -> None:
+        """Hand on what is held: the lines of requests, which `keep_flushing` hands on in groups."""
         self._sink.flush()
+
+    async def keep_flushing(self) -> None:
+        """Flush now and then, until cancelled: a call of the system for every line would cost as much as the line."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_SECONDS)
+                self.flush()
+        finally:
+            self.flush()
 
 
 def _as_json(line: dict[str, Any]) -> bytes:

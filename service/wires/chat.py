@@ -9,7 +9,7 @@ from time import perf_counter
 import aiohttp
 from yarl import URL
 
-from service.deadline import Deadline
+from service.deadline import Deadlines
 from service.errors import Failure, Kind
 from service.events import VISIBLE, Event, ToolCall
 from service.wires.call import UpstreamCall
@@ -29,9 +29,10 @@ TAIL_SECONDS = 3.0
 class ChatWire:
     """Speaks chat completions with one upstream. Poe validates strictly, so that bodies are built from a whitelist."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, deadlines: Deadlines) -> None:
         self._session = session
         self._url = URL(f"{base_url}/v1/chat/completions", encoded=True)
+        self._deadlines = deadlines
         self._opaque = OpaqueStore()
 
     async def stream(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
@@ -55,7 +56,7 @@ class ChatWire:
         """A whole answer, asked for and read."""
         began = perf_counter()
         try:
-            with Deadline(call.answer_seconds):
+            with self._deadlines.within(call.answer_seconds):
                 response = await self._send(call, body)
                 try:
                     written = await _read(response)
@@ -77,7 +78,7 @@ class ChatWire:
         """A streamed answer whose head has come."""
         began = perf_counter()
         try:
-            with Deadline(call.first_event_seconds):
+            with self._deadlines.within(call.first_event_seconds):
                 return await self._send(call, body)
         except TimeoutError:
             raise Failure(Kind.SILENT, "The model did not begin to answer in time.") from None

@@ -38,6 +38,8 @@ NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "verbosity": ("medium",),
 }
 """Values that ask for what happens anyway, so that leaving them out is nothing to tell."""
+SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
+UNTOUCHED = Sampling()
 MEDIA = frozenset({"image", "audio", "video"})
 
 
@@ -74,6 +76,8 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
 
 
 def _sampling(request: models.ChatCompletionRequest) -> Sampling:
+    if SAMPLING.isdisjoint(request.model_fields_set):
+        return UNTOUCHED
     return Sampling(
         temperature=given(request.temperature),
         top_p=given(request.top_p),
@@ -120,7 +124,8 @@ def _output_format(wanted: Any) -> OutputFormat | None:
 
 def _parameters(request: models.ChatCompletionRequest) -> dict[str, Any]:
     parameters = dict(request.model_extra or {})
-    for name in CUSTOM:
+    said = request.model_fields_set
+    for name in [] if said.isdisjoint(CUSTOM) else [name for name in CUSTOM if name in said]:
         value = given(getattr(request, name))
         if value is not None and value not in NO_EFFECT.get(name, ()):
             parameters[name] = value
