@@ -18,6 +18,7 @@ from service.wires.chat_stream import load
 from service.wires.pieces import all_sound
 from service.wires.refusals import failure_from_error
 from service.wires.sse import SseReader, parse_frame
+from service.writing import sound_text
 
 _SPELLING = re.compile(rb'(event: ?text\ndata: ?\{[ \t]*"text"[ \t]*:[ \t]*")(.*)("[ \t]*\})')
 """A text event that holds nothing else, around its text."""
@@ -196,9 +197,9 @@ class BotReader:
             raise Failure(Kind.CUT, UNREADABLE)
         content_type, name, reference = (members.get(key) for key in ("content_type", "name", "inline_ref"))
         file = File(
-            url,
-            content_type=content_type if isinstance(content_type, str) else "",
-            name=name if isinstance(name, str) else "",
+            sound_text(url),
+            content_type=sound_text(content_type) if isinstance(content_type, str) else "",
+            name=sound_text(name) if isinstance(name, str) else "",
         )
         self._worked = True
         self._give(self._text.file(file, reference if isinstance(reference, str) else None))
@@ -230,10 +231,10 @@ class BotReader:
     def _finish(self) -> None:
         self._end_half()
         self._give(self._text.finish())
-        self._calls.check()
         reason = self._reason or "stop"
         if reason == "stop" and len(self._calls):
             reason = "tool_calls"
+        self._calls.check(reason)
         if not self._visible and reason in ("stop", "tool_calls"):
             raise Failure(Kind.EMPTY, "The bot's answer is empty.")
         self._out.append(Finish(reason, self._usage))

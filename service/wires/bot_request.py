@@ -6,11 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from service.prompt import Call, MediaPart, Prompt, Tool, Turn
 from service.wires.call import UpstreamCall
 from service.wires.call_ids import original
+from service.writing import as_json
 
 PROTOCOL_VERSION = "1.2"
 ROLES: Mapping[str, str] = {"system": "system", "user": "user", "assistant": "bot", "tool": "tool"}
@@ -47,7 +46,7 @@ def encode(call: UpstreamCall, attachments: Attachments, opaque: Opaque) -> byte
     if call.parameters:
         _last_of_user(query)["parameters"] = call.parameters
     _tell(call, orders)
-    return orjson.dumps(
+    return as_json(
         {
             "version": PROTOCOL_VERSION,
             "type": "query",
@@ -172,7 +171,7 @@ def _calls(calls: Sequence[Call], opaque: Opaque) -> dict[str, Any]:
         members: dict[str, Any] = {"id": original(call.id), "type": "function", "function": function}
         extra = call.opaque or opaque(call.id)
         written.append({**members, "extra_content": extra} if extra else members)
-    return {**_message("bot", orjson.dumps(written).decode()), "message_type": "function_call"}
+    return {**_message("bot", as_json(written).decode()), "message_type": "function_call"}
 
 
 def _results(results: Sequence[Turn], names: Mapping[str, str], attachments: Attachments) -> list[dict[str, Any]]:
@@ -187,7 +186,7 @@ def _results(results: Sequence[Turn], names: Mapping[str, str], attachments: Att
         }
         for result in results
     ]
-    messages = [_message("tool", orjson.dumps(written).decode())]
+    messages = [_message("tool", as_json(written).decode())]
     files = [file for result in results for file in _files(result, attachments)]
     if files:
         messages.append({**_message("user", "The files of the results above."), "attachments": files})

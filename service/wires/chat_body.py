@@ -6,12 +6,11 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
-
 from service.errors import Failure, Kind
 from service.prompt import Call, MediaPart, Part, Prompt, TextPart, Tool, Turn
 from service.wires.call import UpstreamCall
 from service.wires.call_ids import original
+from service.writing import as_json
 
 Opaque = Callable[[str], Mapping[str, Any] | None]
 """Looks up what a provider wants echoed with a call, by our id of the call."""
@@ -33,15 +32,16 @@ def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozens
     body.update(call.parameters)
     for name in refused:
         body.pop(name, None)
-    return orjson.dumps(body)
+    return as_json(body)
 
 
 def _add_limits(body: dict[str, Any], prompt: Prompt, refused: frozenset[str]) -> None:
     sampling = prompt.sampling
     if prompt.max_tokens is not None:
         body["max_completion_tokens" if "max_tokens" in refused else "max_tokens"] = prompt.max_tokens
-    if prompt.stop:
-        body["stop"] = list(prompt.stop)
+    stops = [text for text in prompt.stop if text.strip()]  # Poe refuses blanks alone; stages.shaping looks for those
+    if stops:
+        body["stop"] = stops
     if sampling.temperature is not None:
         body["temperature"] = sampling.temperature
     if sampling.top_p is not None:
@@ -142,10 +142,16 @@ def _part(part: Part) -> dict[str, Any]:
         if part.detail is not None:
             image["detail"] = part.detail
         return {"type": "image_url", "image_url": image}
-    if part.url is not None:
+    return {"type": "file", "file": {"filename": part.name or "file", "file_data": _file_data(part)}}
+
+
+def _file_data(part: MediaPart) -> str:
+    if part.url is None:
+        return data_url(part)
+    if not part.url.startswith("data:"):
         # This endpoint takes files as data only, and fetching a caller's URL from here would open our network to it.
         raise Failure(Kind.UNSENDABLE, "A file given by its URL cannot be sent to this model's REST endpoint.")
-    return {"type": "file", "file": {"filename": part.name or "file", "file_data": data_url(part)}}
+    return part.url
 
 
 def data_url(part: MediaPart) -> str:

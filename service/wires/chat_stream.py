@@ -128,7 +128,7 @@ class ChunkReader:
         """The end of the answer; raises `Failure` where it is not a proper one."""
         if self._reason is None:
             raise Failure(Kind.CUT, "The model's answer ended before it was complete.")
-        self._calls.check()
+        self._calls.check(self._reason)
         if not self.any and self._reason in ("stop", "tool_calls"):
             raise Failure(Kind.EMPTY, "The model's answer is empty.")
         tail: list[Event] = [Text((escape(self._half),))] if self._half else []
