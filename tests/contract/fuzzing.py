@@ -28,7 +28,7 @@ class Door:
         await self.app(scope, receive, send)
 
 
-def contract(token: str, app: Any = None) -> Any:
+def contract(token: str, app: Any = None, *, max_examples: int | None = None) -> Any:
     """openapi.yaml for the fuzzer, with an app to call in process, if there is one, and the token to show it."""
     text = (ROOT / "schemathesis.toml").read_text(encoding="utf-8")
     config = SchemathesisConfig.from_str(f'{text}\n[auth.openapi.bearer]\nbearer = "{token}"\n')
@@ -43,6 +43,8 @@ def _mend(context: Any, case: Any, kwargs: Any) -> None:
     """The one hook that sees the requests of every phase."""
     if isinstance(case.body, dict):
         case.body = mended(copy.deepcopy(case.body))
+        if case.headers.get("x-proxy-wire") == "chat" and _links_a_file(case.body):
+            case.headers.pop("x-proxy-wire")  # that wire carries no links to files, so it cannot be forced
 
 
 def mended(body: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +93,14 @@ def _names(tools: Any) -> list[str]:
         if isinstance(place, dict)
     ]
     return [place["name"] for place in places if isinstance(place.get("name"), str) and place["name"]]
+
+
+def _links_a_file(body: dict[str, Any]) -> bool:
+    """Whether a file part holds a URL to fetch it from."""
+    contents = [message.get("content") for message in _list(body.get("messages")) if isinstance(message, dict)]
+    parts = [part for content in contents for part in _list(content) if isinstance(part, dict)]
+    files = [part["file"] for part in parts if isinstance(part.get("file"), dict)]
+    return any(str(file.get("file_data")).startswith("http") for file in files)
 
 
 def _list(value: Any) -> list[Any]:

@@ -17,7 +17,7 @@ LEAST_SHARE_ACCEPTED = 0.95
 
 door = fuzzing.Door()
 contract = fuzzing.contract(TOKEN, door)
-served_contract = fuzzing.contract(TOKEN)
+served_contract = fuzzing.contract(TOKEN, max_examples=20)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -71,7 +71,6 @@ def test_what_the_contract_allows_is_answered() -> None:
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: Any) -> None:
         fuzzing.ask_who_answers(case.body)
-        case.headers.pop("x-proxy-wire", None)  # not every file can travel on a wire that is forced
         statuses[case.call().status_code] += 1
 
     ask()
