@@ -229,11 +229,16 @@ def _start_once(run: Run, server: str, upstream_port: int, *, answering: bool) -
     return seconds
 
 
+LOG_SECONDS = 0.5
+"""The gateway hands its log on in groups; this is long enough for the last one."""
+
+
 def check_gateway_saw_all(run: Run) -> None:
     """The log line and the metrics must have been on: one line and one count for each answer; raises Wrong."""
     one = run.lineup.stands.get(GATEWAY)
     if one is None:
         return
+    time.sleep(LOG_SECONDS)
     lines = _lines(run.lineup.logs / f"{GATEWAY}.log")
     text = wait_for_200(one.metrics_port, get("/metrics"), run.lineup.pids[GATEWAY]).decode()
     counted = sum(
