@@ -130,8 +130,8 @@ class BotDoor:
         return Part(account, model, ask, stage(self._sandbox, ask, model))
 
     def _settle(self, call: SandboxCall, part: Part, how: Ending) -> None:
-        self._sandbox.end_call(call, how)
         self._sandbox.charge(call.key, part.account, part.model.name, cost_of(part.ask, part.performance, part.model))
+        self._sandbox.end_call(call, how)
 
 
 async def _fails_in_http(fault: Fault, send: Send) -> bool:

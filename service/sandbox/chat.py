@@ -235,11 +235,11 @@ class ChatEndpoint:
         """Charge and log, once, and before the last byte, so that whoever has the answer finds its cost."""
         if job.call.ended is not None:
             return
-        self._sandbox.end_call(job.call, how)
         fault = job.performance.answer.fault
         if fault is None or not fault.before_head:
             cost = cost_of(job.ask, job.performance, job.model)
             self._sandbox.charge(job.secret, job.account, job.model.name, cost)
+        self._sandbox.end_call(job.call, how)
 
     async def _refuse(self, send: Send, refused: Refused, call: SandboxCall, account: SandboxAccount | None) -> None:
         call.status = refused.status
