@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
@@ -12,6 +11,7 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
+from service.deadline import Deadlines
 from service.errors import Failure, Kind
 from service.events import VISIBLE, Event, ToolCall
 from service.wires.bot_events import BotReader
@@ -41,12 +41,14 @@ class BotWire:
         base_url: str,
         uploads: Uploads,
         *,
+        deadlines: Deadlines | None = None,
         opaque: OpaqueStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._session = session
         self._base = f"{base_url}/bot/"
         self._uploads = uploads
+        self._deadlines = deadlines or Deadlines()
         self._opaque = opaque or OpaqueStore()
         self._rewriters = Rewriters(clock)
 
@@ -89,7 +91,7 @@ class BotWire:
             attachments = await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret) if parts else {}
             body = encode(call, attachments, self._opaque.get)
             sent = perf_counter()
-            async with asyncio.timeout(call.first_event_seconds):
+            with self._deadlines.within(call.first_event_seconds):
                 response = await send(self._session, "POST", url, headers=_headers(call.secret), data=body)
         except TimeoutError:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
