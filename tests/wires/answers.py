@@ -71,7 +71,8 @@ def fold(events: Iterable[Event], failure: Failure | None = None) -> Answer:
             case Finish():
                 assert answer.finish is None
                 answer.finish = each.reason
-                answer.usage = each.usage and (each.usage.prompt_tokens, each.usage.completion_tokens)
+                usage = each.usage
+                answer.usage = None if usage is None else (usage.prompt_tokens, usage.completion_tokens)
             case Progress():
                 answer.progress += 1
     answer.text, answer.thoughts = read(pieces), read(thoughts)

@@ -22,7 +22,7 @@ def user(*parts: Part | str) -> Turn:
 
 
 def asking(*turns: Turn, name: str = "Bot", model: Model | None = None, **members: Any) -> UpstreamCall:
-    """A call of `name` with these turns; `members` are the prompt's. What it tells is kept in `notices_of`."""
+    """A call of `name` with these turns; `members` are the prompt's."""
     prompt = Prompt(name, turns or (user("hi"),), stream=True, **members)
     return UpstreamCall(
         prompt=prompt,
@@ -33,7 +33,7 @@ def asking(*turns: Turn, name: str = "Bot", model: Model | None = None, **member
         first_event_seconds=5,
         answer_seconds=5,
         idle_seconds=5,
-        notice=[].append,
+        notice=lambda sentence: None,
     )
 
 

@@ -133,8 +133,14 @@ def test_an_answer_that_is_too_large_fails(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_halves_of_a_surrogate_pair_are_joined_over_events(texts: list[str], expected: str) -> None:
-    body = b"".join(event("text", f'{{"text": {each}}}') for each in texts) + DONE
-    assert ours([body]) == answer(text=expected)
+    events = [*[event("text", f'{{"text": {each}}}') for each in texts], DONE]
+    assert ours([b"".join(events)]) == answer(text=expected)
+    assert ours(events) == answer(text=expected)
+
+
+def test_half_of_a_pair_goes_with_the_text_that_is_replaced() -> None:
+    body = event("text", '{"text": "a\\ud83d"}') + event("replace_response", {"text": "b"}) + DONE
+    assert ours([body], held=True) == answer(text="b")
 
 
 def test_an_answer_that_begins_with_a_replacement_is_held_until_it_is_final() -> None:
@@ -238,9 +244,8 @@ def test_tool_calls_are_put_together_and_ids_are_the_bots_inside_ours() -> None:
 )
 def test_chunks_are_read_whatever_stands_beside_what(body: bytes, expected: Answer) -> None:
     found = ours([body + DONE])
-    found.calls = {
-        i: ("" if our_id.startswith("call_") else our_id, *rest) for i, (our_id, *rest) in found.calls.items()
-    }
+    for i, (our_id, name, arguments) in found.calls.items():
+        found.calls[i] = ("" if our_id.startswith("call_") else our_id, name, arguments)
     assert found == expected
 
 
