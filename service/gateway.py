@@ -120,7 +120,7 @@ class Gateway:
             lease, call = await run.next_attempt()
             committed = False
             held: list[Event] = []
-            shaper = Shaper(prompt, enforce=call.route.wire == "bot")
+            shaper = Shaper(prompt, enforce=call.route.wire == "bot", notice=record.notice)
             stream = self.wires[call.route.wire].stream(call)
             try:
                 async for raw in stream:

@@ -40,6 +40,8 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
         del raw
         record.model = prompt.model
         record.stream = prompt.stream
+        for name in options.ignored:
+            record.drop(name)
         if gateway.sandboxed:
             record.notice("sandbox")
         answer = gateway.answer(prompt, record, _forced(scope))

@@ -12,6 +12,7 @@ import orjson
 from service.events import Event, Finish, Text, ToolCall, escape, read
 from service.prompt import OutputFormat, Prompt, TextPart, Turn
 from service.stages.schema import MAX_REASON, Schema, size_of
+from service.writing import as_json
 
 FENCED = re.compile(r"\s*```[a-zA-Z0-9_-]*[ \t]*\r?\n(.*?)\r?\n?```\s*", re.DOTALL)
 
@@ -44,10 +45,11 @@ def ask(prompt: Prompt) -> Prompt:
     wanted = prompt.output_format
     if wanted is None:
         return prompt
-    words = "Answer with one JSON object and nothing else: no prose, no code fence."
+    begin = "When you do not call a tool, answer" if prompt.tools else "Answer"
+    words = f"{begin} with one JSON object and nothing else: no prose, no code fence."
     if wanted.kind == "json_schema":
-        schema = orjson.dumps(wanted.schema or {}).decode()
-        words = f"Answer with JSON that fits this JSON Schema and nothing else: no prose, no code fence.\n{schema}"
+        schema = as_json(wanted.schema or {}).decode()
+        words = f"{begin} with JSON that fits this JSON Schema and nothing else: no prose, no code fence.\n{schema}"
     turns = list(prompt.turns)
     leading = next((i for i, turn in enumerate(turns) if turn.role != "system"), len(turns))
     turns.insert(leading, Turn("system", (TextPart(words),)))

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-import orjson
-
 from service.errors import Refusal
+from service.writing import as_json
 
 PARAM = "response_format.json_schema.schema"
 MAX_BYTES = 256 * 1024
@@ -57,11 +56,7 @@ class Schema:
 
     @staticmethod
     def _check_size(schema: Mapping[str, Any]) -> None:
-        try:
-            size = len(orjson.dumps(schema))
-        except orjson.JSONEncodeError:
-            raise unusable("it is nested too deeply") from None
-        if size > MAX_BYTES:
+        if len(as_json(schema)) > MAX_BYTES:
             raise unusable(f"it is larger than {MAX_BYTES} bytes")
         if sum(_patterns(schema)) > MAX_PATTERNS:
             raise unusable(f"it has more than {MAX_PATTERNS} patterns")

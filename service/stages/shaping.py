@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from service.events import VISIBLE, Event, Finish, FinishReason, Text, Usage
@@ -9,24 +10,29 @@ from service.prompt import Prompt
 from service.stages.estimate import Floor, Meter, prompt_tokens
 from service.stages.stopping import StopScanner
 
+LIMIT_NOTICE = "max_tokens: kept by this service's own estimate, since bots know no such option"
+
 
 class Shaper:
     """Passes one attempt's events on.
 
     `enforce`: the wire knows no token limit and may ignore stop sequences, so that the answer is ended here at the
     first of them, or once it is surely longer than the limit; `over` then says that nothing more is wanted of the
-    upstream. Stop sequences of nothing but blanks are looked for on every wire, since Poe refuses them.
+    upstream, and `notice` is told that the limit is ours. Stop sequences of nothing but blanks are looked for on every
+    wire, since Poe refuses them.
     """
 
     __slots__ = ("_floor", "_limit_tokens", "_meter", "_prompt", "_scanner", "over")
 
-    def __init__(self, prompt: Prompt, *, enforce: bool) -> None:
+    def __init__(self, prompt: Prompt, *, enforce: bool, notice: Callable[[str], None]) -> None:
         stops = prompt.stop if enforce else blank_stops(prompt)
         self._prompt = prompt
         self._meter = Meter()
         self._scanner = StopScanner(stops) if stops else None
         self._limit_tokens = prompt.max_tokens if enforce else None
         self._floor = Floor()
+        if self._limit_tokens is not None:
+            notice(LIMIT_NOTICE)
         self.over = False
 
     def feed(self, batch: list[Event]) -> list[Event]:

@@ -124,7 +124,7 @@ def test_keys_take_turns(client: httpx.Client) -> None:
 
 def test_dropped_parameters_are_told_and_counted(client: httpx.Client, gateway: Running) -> None:
     reply = ask(client, user("x", presence_penalty=1, somethingnew={"a": 1}, store=False))
-    assert reply.headers["x-proxy-notice"] == "dropped: somethingnew, presence_penalty"
+    assert reply.headers["x-proxy-notice"] == "dropped: presence_penalty, somethingnew"
     text = gateway.exposition()
     assert 'dropped_parameters_total{model="sandbox-echo",parameter="presence_penalty"}' in text
     assert 'dropped_parameters_total{model="sandbox-echo",parameter="other"}' in text

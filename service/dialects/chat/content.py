@@ -32,7 +32,7 @@ def _part(part: Any) -> Part:
         case models.AudioPart():
             form = part.input_audio.format
             media_type = AUDIO_TYPES.get(form, f"audio/{form}")
-            return _media(f"data:{media_type};base64,{part.input_audio.data}", name=f"audio.{form}")
+            return _media(f"data:{media_type};base64,{part.input_audio.data}", name=f"audio.{form}", fallback="audio/*")
         case models.FilePart():
             return _file(part.file)
     raise AssertionError(part)
@@ -48,7 +48,11 @@ def _file(file: models.InputFile) -> MediaPart:
 
 
 def _media(url: str, *, name: str = "", detail: str | None = None, fallback: str = "") -> MediaPart:
-    media_type = url[5:].partition(",")[0].partition(";")[0].lower() if url.startswith("data:") else ""
+    media_type = ""
+    if url.startswith("data:"):
+        comma = url.index(",")
+        media_type = url[5:comma].partition(";")[0].lower()
+        url += "=" * (-(len(url) - comma - 1) % 4)  # many programs leave the padding out, and strict readers want it
     return MediaPart(_kind(media_type or fallback), url=url, media_type=media_type, name=name, detail=detail)
 
 

@@ -10,15 +10,13 @@ from service.dialects.chat.history import turns_of
 from service.dialects.chat.options import Options
 from service.dialects.chat.tools import toolbox_of
 from service.prompt import OutputFormat, Prompt, Sampling, Thinking
-from service.stages.format import Checker
 
-CUSTOM = (
+CUSTOM = ("seed", "verbosity", "web_search_options")
+"""Documented members that some models declare as parameters; for the others they have no effect."""
+IGNORED = (
     "presence_penalty",
     "frequency_penalty",
     "logit_bias",
-    "seed",
-    "verbosity",
-    "web_search_options",
     "audio",
     "prediction",
     "metadata",
@@ -29,15 +27,19 @@ CUSTOM = (
     "prompt_cache_key",
     "prompt_cache_retention",
 )
-"""Documented members that Poe's chat ignores: they go where a model declares a parameter of that name, else nowhere."""
+"""Documented members that no model of Poe takes. Some say who is asking: they never leave this service."""
+SPECIAL = frozenset({*CUSTOM, *IGNORED})
 NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "presence_penalty": (0,),
     "frequency_penalty": (0,),
+    "logit_bias": ({},),
+    "metadata": ({},),
     "store": (False,),
     "service_tier": ("auto", "default"),
-    "verbosity": ("medium",),
 }
 """Values that ask for what happens anyway, so that leaving them out is nothing to tell."""
+LEFT_TO_THE_MODEL = -1
+"""A thinking budget that is none, as Gemini's programs send it."""
 SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
 UNTOUCHED = Sampling()
 MEDIA = frozenset({"image", "audio", "video"})
@@ -49,11 +51,12 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
     parts = not MEDIA.isdisjoint(given(request.modalities) or ())
     stream_options = given(request.stream_options)
     reasoning = given(request.reasoning)
+    special = request.model_fields_set & SPECIAL
     prompt = Prompt(
         model=request.model,
         turns=turns_of(request.messages),
         stream=bool(given(request.stream)),
-        fallbacks=tuple([name for name in given(request.models) or () if name != request.model]),
+        fallbacks=tuple([name for name in dict.fromkeys(given(request.models) or ()) if name != request.model]),
         tools=toolbox.tools,
         tool_choice=toolbox.choice,
         forced_tool=toolbox.forced,
@@ -64,7 +67,7 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
         thinking=_thinking(request),
         output_format=_output_format(given(request.response_format)),
         media_as_parts=parts,
-        parameters=_parameters(request),
+        parameters=_parameters(request, special),
     )
     return prompt, Options(
         include_usage=bool(stream_options is not None and given(stream_options.include_usage)),
@@ -72,6 +75,7 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
         custom_tools=toolbox.custom,
         legacy_functions=toolbox.legacy,
         hide_reasoning=bool(reasoning is not None and given(reasoning.exclude)),
+        ignored=tuple([name for name in IGNORED if name in special and _asks(request, name)]) if special else (),
     )
 
 
@@ -94,17 +98,19 @@ def _stop(stop: Any) -> tuple[str, ...]:
 def _thinking(request: models.ChatCompletionRequest) -> Thinking | None:
     """The one wish behind five ways of uttering it; the plain members win over the objects."""
     reasoning, options = given(request.reasoning), given(request.thinking)
-    effort = given(request.reasoning_effort)
+    effort = given(request.reasoning_effort) or None
     budget = given(request.thinking_budget)
     enabled = given(request.enable_thinking)
     if reasoning is not None:
-        effort = effort or given(reasoning.effort)
+        effort = effort or given(reasoning.effort) or None
         budget = budget if budget is not None else given(reasoning.max_tokens)
         enabled = enabled if enabled is not None else given(reasoning.enabled)
     if options is not None:
         budget = budget if budget is not None else given(options.budget_tokens)
         kind = given(options.type)
         enabled = enabled if enabled is not None or kind is None else kind != "disabled"
+    if budget == LEFT_TO_THE_MODEL:
+        budget = None
     if effort is None and budget is None and enabled is None:
         return None
     return Thinking(effort=effort, budget_tokens=budget, enabled=enabled)
@@ -116,17 +122,22 @@ def _output_format(wanted: Any) -> OutputFormat | None:
             return OutputFormat("json_object")
         case models.JsonSchemaFormat():
             definition = wanted.json_schema
-            asked = OutputFormat("json_schema", name=definition.name, schema=given(definition.schema_) or {})
-            Checker(asked)  # a schema that cannot be used is the caller's to know before anything is spent
-            return asked
+            schema = given(definition.schema_) or {}
+            words = given(definition.description)
+            if words:
+                schema = {"description": words, **schema}
+            return OutputFormat("json_schema", name=definition.name, schema=schema)
     return None
 
 
-def _parameters(request: models.ChatCompletionRequest) -> dict[str, Any]:
+def _parameters(request: models.ChatCompletionRequest, special: set[str]) -> dict[str, Any]:
     parameters = dict(request.model_extra or {})
-    said = request.model_fields_set
-    for name in [] if said.isdisjoint(CUSTOM) else [name for name in CUSTOM if name in said]:
-        value = given(getattr(request, name))
-        if value is not None and value not in NO_EFFECT.get(name, ()):
-            parameters[name] = value
+    if special:
+        parameters.update({name: getattr(request, name) for name in CUSTOM if name in special and _asks(request, name)})
     return parameters
+
+
+def _asks(request: models.ChatCompletionRequest, name: str) -> bool:
+    """Whether a member asks for anything that would not happen without it."""
+    value = given(getattr(request, name))
+    return value is not None and value not in NO_EFFECT.get(name, ())

@@ -1,22 +1,25 @@
 """Turns of a conversation, put into the order that every provider takes.
 
-Programs resend histories that were edited, cut or interrupted. Results stand right behind the calls that they answer,
-one result for each call; a result whose call is gone becomes plain words of the user, so that nothing is lost.
+Programs resend histories that were edited, cut or interrupted. Every call is followed by one result: the first that
+names it, wherever it stood behind it, or a word that there is none. A result whose call is gone becomes plain words of
+the user, so that nothing is lost.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
-
-import orjson
 
 from service.contract import models
 from service.contract.members import given
 from service.dialects.chat.content import parts_of
 from service.prompt import Call, Part, TextPart, Turn
+from service.writing import as_json
 
 CUSTOM_INPUT = "input"
 """The one parameter of the function that stands in for a tool of plain text."""
+NO_RESULT = "There is no result: the call was interrupted."
+ORPHANED = "Result of an earlier tool call:\n"
 
 
 def turns_of(messages: list[Any]) -> tuple[Turn, ...]:
@@ -24,28 +27,29 @@ def turns_of(messages: list[Any]) -> tuple[Turn, ...]:
     reader = _Reader()
     for message in messages:
         reader.add(message)
-    return tuple(_in_order(reader.turns))
+    return tuple(_in_order(reader.turns) if reader.has_tools else reader.turns)
 
 
 class _Reader:
     def __init__(self) -> None:
         self.turns: list[Turn] = []
+        self.has_tools = False
         self._legacy_calls = 0
 
     def add(self, message: Any) -> None:
         name = given(message.name) or ""
         parts = parts_of(message.content)
         match message:
-            case models.SystemMessage() | models.DeveloperMessage():
-                self.turns.append(Turn("system", parts, name=name))
             case models.UserMessage():
                 self.turns.append(Turn("user", parts, name=name))
             case models.AssistantMessage():
                 self._add_assistant(message, parts, name)
+            case models.SystemMessage() | models.DeveloperMessage():
+                self.turns.append(Turn("system", parts, name=name))
             case models.ToolMessage():
-                self.turns.append(Turn("tool", parts, call_id=message.tool_call_id))
+                self._add_result(parts, message.tool_call_id)
             case models.FunctionMessage():
-                self.turns.append(Turn("tool", parts, call_id=f"call_legacy_{self._legacy_calls}"))
+                self._add_result(parts, f"call_legacy_{self._legacy_calls}")
 
     def _add_assistant(self, message: models.AssistantMessage, parts: tuple[Part, ...], name: str) -> None:
         refusal = given(message.refusal)
@@ -56,49 +60,48 @@ class _Reader:
         if legacy is not None:
             self._legacy_calls += 1  # the older form has no ids: a result answers the call before it
             calls = (*calls, Call(f"call_legacy_{self._legacy_calls}", legacy.name, legacy.arguments))
+        self.has_tools = self.has_tools or bool(calls)
         self.turns.append(Turn("assistant", parts, calls=calls, name=name))
+
+    def _add_result(self, parts: tuple[Part, ...], call_id: str) -> None:
+        self.has_tools = True
+        self.turns.append(Turn("tool", parts, call_id=call_id))
 
 
 def _call(call: Any) -> Call:
     opaque = given(call.extra_content)
     if isinstance(call, models.CustomToolCall):
-        arguments = orjson.dumps({CUSTOM_INPUT: call.custom.input}).decode()
+        arguments = as_json({CUSTOM_INPUT: call.custom.input}).decode()
         return Call(call.id, call.custom.name, arguments, opaque)
     return Call(call.id, call.function.name, call.function.arguments, opaque)
 
 
+class _Answered:
+    """A turn that is no result, and a place for the result of each of its calls."""
+
+    def __init__(self, turn: Turn) -> None:
+        self.turn = turn
+        self.results: list[Turn | None] = [None] * len(turn.calls)
+
+    def turns(self) -> list[Turn]:
+        missing = [Turn("tool", (TextPart(NO_RESULT),), call_id=call.id) for call in self.turn.calls]
+        return [self.turn, *[result or none for result, none in zip(self.results, missing, strict=True)]]
+
+
 def _in_order(turns: list[Turn]) -> list[Turn]:
-    if not any(turn.role == "tool" for turn in turns):
-        return turns
-    results: dict[str, list[tuple[int, Turn]]] = {}
-    for place, turn in enumerate(turns):
-        if turn.role == "tool":
-            results.setdefault(turn.call_id, []).append((place, turn))
-    out: list[Turn] = []
-    for place, turn in enumerate(turns):
+    """One pass: a result belongs to the nearest call before it that has its id and waits; more of them are dropped."""
+    out: list[_Answered] = []
+    waiting: dict[str, deque[tuple[_Answered, int]]] = {}
+    for turn in turns:
         if turn.role != "tool":
-            out.append(turn)
-            out += [_take(results, call.id, after=place) for call in turn.calls if _waits(results, call.id, place)]
-        elif any(place == at for at, _ in results.get(turn.call_id, ())) and not _answered_before(turns, place):
-            out.append(_orphan(turn))
-    return out
-
-
-def _waits(results: dict[str, list[tuple[int, Turn]]], call_id: str, after: int) -> bool:
-    return any(at > after for at, _ in results.get(call_id, ()))
-
-
-def _take(results: dict[str, list[tuple[int, Turn]]], call_id: str, *, after: int) -> Turn:
-    waiting = results[call_id]
-    first = next(i for i, (at, _) in enumerate(waiting) if at > after)
-    return waiting.pop(first)[1]
-
-
-def _answered_before(turns: list[Turn], place: int) -> bool:
-    """Whether a call of this id stands earlier: then the result is a repetition of one that was taken."""
-    call_id = turns[place].call_id
-    return any(call.id == call_id for turn in turns[:place] for call in turn.calls)
-
-
-def _orphan(turn: Turn) -> Turn:
-    return Turn("user", (TextPart("Result of an earlier tool call:\n"), *turn.parts))
+            answered = _Answered(turn)
+            out.append(answered)
+            waiting.update({call.id: deque() for call in turn.calls})
+            for place, call in enumerate(turn.calls):
+                waiting[call.id].append((answered, place))
+        elif turn.call_id not in waiting:
+            out.append(_Answered(Turn("user", (TextPart(ORPHANED), *turn.parts))))
+        elif waiting[turn.call_id]:
+            asked, place = waiting[turn.call_id].popleft()
+            asked.results[place] = turn
+    return [turn for answered in out for turn in answered.turns()]

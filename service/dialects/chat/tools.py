@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-import orjson
-
 from service.contract import models
 from service.contract.members import given
 from service.dialects.chat.history import CUSTOM_INPUT
 from service.errors import Refusal
 from service.prompt import Tool
+from service.writing import as_json
 
 Choice = Literal["auto", "none", "required"]
 
@@ -94,7 +93,7 @@ def _custom(entry: models.CustomTool) -> Tool | None:
     words = given(definition.description) or ""
     grammar = given(definition.format)
     if grammar and grammar.get("type") != "text":
-        words += f"\n\nThe input must fit this grammar:\n{orjson.dumps(grammar).decode()}"
+        words += f"\n\nThe input must fit this grammar:\n{as_json(grammar).decode()}"
     schema = {
         "type": "object",
         "properties": {CUSTOM_INPUT: {"type": "string"}},
