@@ -62,6 +62,7 @@ async def test_between_polls_only_what_is_due_is_asked() -> None:
     clock.forward(15)
     await prober.probe_due()
     assert bank.asked == ["b"]
+    assert pool.next_probe() == 30
     clock.forward(45)
     await prober.probe_due()
     assert bank.asked == ["b", "b", "a"]
@@ -75,9 +76,10 @@ async def test_between_polls_only_what_is_due_is_asked() -> None:
 async def test_a_probe_that_breaks_ends_neither_the_others_nor_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     pool, bank = pool_of(clock, "a", "b"), Bank(a=RuntimeError("secret-of-a is bad"), b=20)
-    clock.forward(2)
+    take(pool).failed(REVOKED)
+    clock.forward(15)
     await Prober(pool, bank, clock=clock, first_poll_seconds=0).probe_due()
-    assert pool.points() == {"b": 20}
+    assert (pool.points(), pool.next_probe()) == ({"b": 20}, 30)
     assert "probe of key a failed: RuntimeError" in caplog.text
     assert "secret-of" not in caplog.text
 
@@ -150,6 +152,27 @@ async def test_trouble_wakes_it_although_the_next_poll_is_far(monkeypatch: pytes
         take(pool).failed(REVOKED)
         assert pool.states() == {"a": "revoked"}
         assert await holds_soon(lambda: pool.states() == {"a": "usable"})
+
+
+async def test_news_wake_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool([key("a")], rest_max=1)
+    rounds: list[None] = []
+    prober = Prober(pool, Bank(a=3), first_poll_seconds=1000)
+    monkeypatch.setattr(prober, "probe_due", lambda: asyncio.sleep(0, rounds.append(None)))
+    async with running(prober):
+        await asyncio.sleep(0.02)
+        take(pool).failed(REVOKED)
+        await asyncio.sleep(0.1)
+    assert len(rounds) == 1
+
+
+async def test_a_poll_forgets_what_no_longer_matters() -> None:
+    clock = Clock()
+    pool = pool_of(clock, "a")
+    take(pool).failed(Failure(Kind.RATE_LIMITED, "slow", retry_after=1))
+    clock.forward(602)
+    await Prober(pool, Bank(a=3), clock=clock, first_poll_seconds=0).probe_due()
+    assert pool._keys["a"].rests == {}
 
 
 async def test_what_changes_is_logged_by_name_alone(caplog: pytest.LogCaptureFixture) -> None:

@@ -84,6 +84,7 @@ def test_several_tokens_may_belong_to_one_tenant() -> None:
         (f"{SECRET} {SECRET}", f"`{named('key', SECRET)}` (item 2) is the same key as `{named('key', SECRET)}`"),
         (f"a:{SECRET} a:{SECRET}2", "`a` (item 2) is a name that another key has already"),
         (f'a:"{SECRET}"', "`a` (item 1) has quotation marks around it; leave them out"),
+        (f"a:{SECRET}'", "`a` (item 1) has quotation marks around it; leave them out"),
         (f"a:{SECRET}\u200b", "`a` (item 1) holds characters other than visible ASCII"),
         (f"a:{SECRET}\x00", "`a` (item 1) holds characters other than visible ASCII"),
         (f"a:{'x1' * 600}", "`a` (item 1) is longer than 1024 characters"),
@@ -93,6 +94,12 @@ def test_several_tokens_may_belong_to_one_tenant() -> None:
 def test_a_bad_key_is_refused_by_name(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
         specs.keys(text)
+
+
+def test_what_is_just_within_the_bounds_is_taken() -> None:
+    assert specs.tokens(TOKEN[:16])[0].digest == digest(TOKEN[:16])
+    assert specs.keys("x1" * 512)[0].secret == "x1" * 512
+    assert len(specs.keys(" ".join(f"k{n}" for n in range(1000)))) == 1000
 
 
 @pytest.mark.parametrize(
