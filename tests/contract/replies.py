@@ -123,9 +123,8 @@ def _response(method: str, raw_path: str, status: int) -> Mapping[str, Any] | No
     item = _path_item(path)
     shared = _contract()["components"]["responses"]
     if item is None:
-        known = next((methods for methods, template in NOT_SERVED if _matches(template, path)), None)
-        expected = {404: "NotFound"} if known is None else {501: "NotServed", 405: "MethodNotAllowed"}
-        return shared[expected[status]] if status in expected else _early(status)
+        known = any(method.upper() in methods and _matches(template, path) for methods, template in NOT_SERVED)
+        return shared["NotServed" if known else "NotFound"] if status == (501 if known else 404) else _early(status)
     if method not in item:
         return shared["MethodNotAllowed"] if status == 405 else _early(status)
     response = item[method]["responses"].get(str(status))

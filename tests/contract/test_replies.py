@@ -68,7 +68,7 @@ FAILED = b"data: " + _error("server_error", "upstream_error") + b"\n\n"
         ("DELETE", "/v1/models", 405, "application/json", _error("invalid_request_error", None)),
         ("POST", "/v1/embeddings", 501, "application/json", _error("invalid_request_error", "not_implemented")),
         ("GET", "/v1/files/f/content", 501, "application/json", _error("invalid_request_error", "not_implemented")),
-        ("PUT", "/v1/embeddings", 405, "application/json", _error("invalid_request_error", None)),
+        ("PUT", "/v1/embeddings", 404, "application/json", _error("invalid_request_error", None)),
         ("POST", CHAT, 200, "text/event-stream", b": wait\n\n" + FIRST + LAST + DONE),
         ("POST", CHAT, 200, "text/event-stream", FIRST + LAST + _chunk({}, choices=[], usage=USAGE) + DONE),
         ("POST", CHAT, 200, "text/event-stream", FIRST + FAILED),

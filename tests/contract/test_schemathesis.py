@@ -15,6 +15,8 @@ from tests.contract.replies import assert_conforms
 TOKEN = "access-token-of-the-tests"
 LEAST_SHARE_ACCEPTED = 0.95
 
+pytestmark = pytest.mark.timeout(240)
+
 door = fuzzing.Door()
 contract = fuzzing.contract(TOKEN, door)
 served_contract = fuzzing.contract(TOKEN, max_examples=20)
