@@ -13,23 +13,19 @@ from yarl import URL
 
 from service.deadline import Deadlines
 from service.errors import Failure, Kind
-from service.events import VISIBLE, Event, ToolCall
+from service.events import Event, ToolCall
+from service.wires.arriving import NOT_BEGUN, Arriving
 from service.wires.bot_events import BotReader
 from service.wires.bot_request import encode, media_parts
 from service.wires.call import UpstreamCall
-from service.wires.http import TRANSPORT_ERRORS, failure_from_exception, failure_from_response, send, unread
+from service.wires.http import failure_from_response, send
 from service.wires.lingering import let_go
 from service.wires.opaque import OpaqueStore
 from service.wires.uploads import Uploads, refuses_attachment
-from service.wires.watchdog import Watchdog
 
 MAX_REWRITERS = 1000
 REWRITER_SECONDS = 24 * 3600.0
 """How long it is remembered that a bot throws away text that it has sent."""
-
-NOT_BEGUN = "The bot did not begin to answer in time."
-NO_ANSWER = "The bot's answer did not come in time."
-FELL_SILENT = "The bot fell silent in the middle of its answer."
 
 
 class BotWire:
@@ -57,7 +53,7 @@ class BotWire:
         try:
             response, waited_seconds = await self._ask(call)
             reader = self._reader(call)
-            answer = _Answer(call, response, reader, waited_seconds)
+            answer = Arriving(call, response.content, reader, waited_seconds)
             committed = False
             try:
                 while events := await answer.read():
@@ -140,100 +136,6 @@ class Rewriters:
 
     def __len__(self) -> int:
         return len(self._ends)
-
-
-class _Answer:
-    """An answer while it comes, and how long the next part of it may take.
-
-    Only time that is spent on waiting for the upstream counts; what the caller of the wire takes for itself does not.
-    """
-
-    __slots__ = (
-        "_broken",
-        "_call",
-        "_content",
-        "_left_seconds",
-        "_reader",
-        "_watchdog",
-        "_working",
-        "visible",
-    )
-
-    def __init__(
-        self, call: UpstreamCall, response: aiohttp.ClientResponse, reader: BotReader, waited_seconds: float
-    ) -> None:
-        self.visible = False
-        self._broken: Failure | None = None
-        self._call = call
-        self._content = response.content
-        self._reader = reader
-        self._working = False
-        self._left_seconds = call.first_event_seconds - waited_seconds
-        self._watchdog = Watchdog(self._wake)
-
-    async def read(self) -> list[Event]:
-        """The next events; none once the answer is over or has failed. Raises Failure."""
-        while not self._reader.over:
-            events = self._take(await self._chunk())
-            if events:
-                self._saw(events)
-                return events
-        return []
-
-    def close(self) -> None:
-        """Look no longer after the upstream."""
-        self._watchdog.close()
-
-    def _take(self, data: bytes) -> list[Event]:
-        events = self._reader.feed(data) if data else self._reader.close()
-        if self._broken is not None and not self.visible and not self._reader.over:
-            raise self._broken  # what came together with the failure commits nobody
-        return events
-
-    async def _chunk(self) -> bytes:
-        """More of the body, empty at its end. What had come before the connection broke counts before that does."""
-        if self._broken is not None:
-            raise self._broken
-        try:
-            return await self._arriving()
-        except Failure as failure:
-            self._broken = failure
-        data = unread(self._content)
-        if not data:
-            raise self._broken
-        return data
-
-    async def _arriving(self) -> bytes:
-        began = perf_counter()
-        self._watchdog.expect(self._left_seconds)
-        try:
-            data = await self._content.readany()
-        except TimeoutError:
-            raise Failure(Kind.SILENT, self._silence()) from None
-        except TRANSPORT_ERRORS as error:
-            raise failure_from_exception(error, answering=True) from error
-        finally:
-            self._watchdog.rest()
-            waited_seconds = perf_counter() - began
-            self._left_seconds -= waited_seconds
-            self._call.waiting.seconds += waited_seconds
-        return data
-
-    def _wake(self) -> None:
-        self._content.set_exception(TimeoutError())
-
-    def _saw(self, events: list[Event]) -> None:
-        if self.visible or any([isinstance(event, VISIBLE) for event in events]):
-            self.visible = True
-            self._left_seconds = self._call.idle_seconds
-        elif not self._working:
-            self._working = True
-            self._left_seconds += self._call.answer_seconds - self._call.first_event_seconds
-
-    def _silence(self) -> str:
-        if self.visible:
-            return FELL_SILENT
-        return NO_ANSWER if self._working else NOT_BEGUN
 
 
 def _headers(secret: str) -> dict[str, str]:

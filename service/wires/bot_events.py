@@ -62,6 +62,11 @@ class BotReader:
         return self._text.rewrote
 
     @property
+    def whole(self) -> bool:
+        """Whether nothing is missing of the answer: not before `done`, and then nothing more is read anyway."""
+        return self.done
+
+    @property
     def over(self) -> bool:
         """Whether nothing more is read: the end was, or there was a failure."""
         return self.done or self.failure is not None
@@ -102,11 +107,19 @@ class BotReader:
         return events
 
     def _read(self, frames: bytes) -> None:
-        head, tail = self._head, self._tail
-        if not self._half and frames.startswith(head) and frames.endswith(tail + b"\n\n"):
-            run = frames[len(head) : -len(tail) - 2].split(tail + b"\n\n" + head)
+        head, tail = self._head, self._tail + b"\n\n"
+        start, end = frames.find(head), frames.rfind(tail)
+        if 0 <= start <= end - len(head) and (not start or frames.startswith(b"\n\n", start - 2)):
+            run = frames[start + len(head) : end].split(tail + head)
             if all_sound(run):
+                if start:
+                    self._read_each(frames[:start])
+                if self._half or self.done:
+                    self._read_each(frames[start:])
+                    return
                 self._add(run)
+                if end + len(tail) < len(frames):
+                    self._read_each(frames[end + len(tail) :])
                 return
         self._read_each(frames)
 
@@ -115,22 +128,28 @@ class BotReader:
         for frame in frames.split(b"\n\n"):
             head, tail = self._head, self._tail
             if frame.startswith(head) and frame.endswith(tail) and len(frame) >= len(head) + len(tail):
-                piece = frame[len(head) : -len(tail)]
-                if not self._half and all_sound([piece]):
-                    run.append(piece)
-                    continue
+                run.append(frame[len(head) : -len(tail)])
+                continue
             if run:
-                self._add(run)
+                self._add_run(run)
                 run = []
             event = parse_frame(frame)
             if event is not None:
                 self._event(*event)
-                if self.done:
-                    return
                 if event[0] == b"text":
                     self._learn(frame)
         if run:
+            self._add_run(run)
+
+    def _add_run(self, run: list[bytes]) -> None:
+        """Add the insides of text events in the expected spelling, one after the other."""
+        if not self._half and not self.done and all_sound(run):
             self._add(run)
+            return
+        for piece in run:
+            event = parse_frame(self._head + piece + self._tail)
+            if event is not None:
+                self._event(*event)
 
     def _learn(self, frame: bytes) -> None:
         """Take this bot's way of writing text events as the one to expect."""
@@ -139,6 +158,8 @@ class BotReader:
             self._head, self._tail = found[1], found[3]
 
     def _event(self, name: bytes, data: bytes) -> None:
+        if self.done:
+            return
         if name == b"done":
             self._finish()
             return

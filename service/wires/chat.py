@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from time import perf_counter
 
@@ -11,19 +10,18 @@ from yarl import URL
 
 from service.deadline import Deadlines
 from service.errors import Failure, Kind
-from service.events import VISIBLE, Event, ToolCall
+from service.events import Event, ToolCall
+from service.wires.arriving import NO_ANSWER, NOT_BEGUN, Arriving
 from service.wires.call import UpstreamCall
 from service.wires.chat_answer import whole_answer
 from service.wires.chat_body import encode
-from service.wires.chat_stream import ChunkReader, load
+from service.wires.chat_stream import ChatReader, load
 from service.wires.http import TRANSPORT_ERRORS, failure_from_error, failure_from_exception, failure_from_response, send
+from service.wires.lingering import let_go
 from service.wires.opaque import OpaqueStore
-from service.wires.sse import SseReader
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Of a whole answer."""
-TAIL_SECONDS = 3.0
-"""For the token counts and the `[DONE]` that follow a finish reason; the answer is whole without them."""
 
 
 class ChatWire:
@@ -44,13 +42,16 @@ class ChatWire:
             self._keep(events)
             yield events
             return
-        response = await self._begun(call, body)
+        response, waited_seconds = await self._begun(call, body)
+        reader = ChatReader(call.secret)
+        answer = Arriving(call, response.content, reader, waited_seconds)
         try:
-            async for events in _events(call, response):
+            while events := await answer.read():
                 self._keep(events)
                 yield events
         finally:
-            response.close()
+            answer.close()
+            let_go(self._session, response, whole=reader.over)
 
     async def _whole(self, call: UpstreamCall, body: bytes) -> list[Event]:
         """A whole answer, asked for and read."""
@@ -63,7 +64,7 @@ class ChatWire:
                 finally:
                     response.release()
         except TimeoutError:
-            raise Failure(Kind.SILENT, "The model's answer did not come in time.") from None
+            raise Failure(Kind.SILENT, NO_ANSWER) from None
         except TRANSPORT_ERRORS as error:
             raise failure_from_exception(error, answering=True) from error
         finally:
@@ -74,14 +75,14 @@ class ChatWire:
         model = call.route.model
         return whole_answer(payload, media=model is not None and not model.makes_text)
 
-    async def _begun(self, call: UpstreamCall, body: bytes) -> aiohttp.ClientResponse:
-        """A streamed answer whose head has come."""
+    async def _begun(self, call: UpstreamCall, body: bytes) -> tuple[aiohttp.ClientResponse, float]:
+        """A streamed answer whose head has come, and the seconds that took."""
         began = perf_counter()
         try:
             with self._deadlines.within(call.first_event_seconds):
-                return await self._send(call, body)
+                return await self._send(call, body), perf_counter() - began
         except TimeoutError:
-            raise Failure(Kind.SILENT, "The model did not begin to answer in time.") from None
+            raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
             call.waiting.seconds += perf_counter() - began
 
@@ -112,57 +113,3 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
             raise Failure(Kind.BROKEN, "The model's answer is too large.")
         parts.append(chunk)
     return b"".join(parts)
-
-
-async def _events(call: UpstreamCall, response: aiohttp.ClientResponse) -> AsyncGenerator[list[Event], None]:
-    sse = SseReader()
-    reader = ChunkReader(call.secret)
-    deadline = _Deadline(call)
-    content = response.content
-    while not reader.complete:
-        began = perf_counter()
-        try:
-            async with asyncio.timeout(TAIL_SECONDS if reader.reason is not None else deadline.seconds()):
-                data = await content.readany()
-        except TimeoutError:
-            if reader.reason is not None:
-                break  # the answer is whole, only its epilogue is late
-            raise Failure(Kind.SILENT, deadline.message) from None
-        except TRANSPORT_ERRORS as error:
-            if reader.reason is not None:
-                break
-            raise failure_from_exception(error, answering=True) from error
-        finally:
-            call.waiting.seconds += perf_counter() - began
-        events = reader.feed(sse.frames(data) if data else sse.rest())
-        if events:
-            deadline.saw(events)
-            yield events
-        if not data:
-            break
-    yield reader.finish()
-
-
-class _Deadline:
-    """How long the next read may take: the caller's patience before the first visible event differs from that after."""
-
-    __slots__ = ("_call", "_started", "_visible", "_working", "message")
-
-    def __init__(self, call: UpstreamCall) -> None:
-        self._call = call
-        self._started = perf_counter()
-        self._working = False
-        self._visible = False
-        self.message = "The model did not begin to answer in time."
-
-    def seconds(self) -> float:
-        if self._visible:
-            return self._call.idle_seconds
-        limit = self._call.answer_seconds if self._working else self._call.first_event_seconds
-        return max(0.001, self._started + limit - perf_counter())
-
-    def saw(self, events: list[Event]) -> None:
-        self._working = True
-        if not self._visible and any(isinstance(event, VISIBLE) for event in events):
-            self._visible = True
-            self.message = "The model fell silent in the middle of its answer."

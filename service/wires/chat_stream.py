@@ -18,15 +18,17 @@ from service.events import Event, Extra, Finish, FinishReason, Text, Usage, esca
 from service.wires.chat_answer import Calls, finish_reason, message_events, usage_of
 from service.wires.http import failure_from_error
 from service.wires.pieces import all_sound
-from service.wires.sse import parse_frame
+from service.wires.sse import SseReader, parse_frame
 
 TEXT_MARKER = b'"content":'
 
 
-class ChunkReader:
-    """Turns the data of server-sent events into events of ours; `finish` closes the account."""
+class ChatReader:
+    """One answer, from the bytes of its event stream to events of ours; `secret` is kept out of messages."""
 
     def __init__(self, secret: str = "") -> None:
+        self.over = False
+        self._sse = SseReader()
         self._secret = secret
         self._before = b""
         self._after = b""
@@ -34,24 +36,29 @@ class ChunkReader:
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
         self._half = ""
-        self.any = False
-        self.done = False
+        self._any = False
+        self._done = False
 
     @property
-    def reason(self) -> FinishReason | None:
-        """The finish reason, once it was seen: the stream's proper end."""
-        return self._reason
+    def whole(self) -> bool:
+        """Whether the stream's proper end, a finish reason, was seen; only token counts and `[DONE]` may follow."""
+        return self._reason is not None
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more is to come."""
-        return self.done or (self._reason is not None and self._usage is not None)
+    def feed(self, chunk: bytes) -> list[Event]:
+        """The events that some more bytes complete. Raises `Failure`."""
+        events = self._read(self._sse.frames(chunk))
+        if self._done or (self._reason is not None and self._usage is not None):
+            events += self._finish()
+        return events
 
-    def feed(self, frames: bytes) -> list[Event]:
-        """The events in whole frames of an event stream, as `SseReader.frames` gives them."""
+    def close(self) -> list[Event]:
+        """The events at the end of the body. Raises `Failure` where it is not the end of the answer."""
+        return self._read(self._sse.rest()) + self._finish()
+
+    def _read(self, frames: bytes) -> list[Event]:
         events: list[Event] = []
         uniform = True
-        while frames and not self.done:
+        while frames and not self._done:
             run = self._run(frames) if uniform else None
             if run is not None:
                 pieces, frames = run
@@ -61,7 +68,7 @@ class ChunkReader:
             frame, _, frames = frames.partition(b"\n\n")
             events += self._frame(frame)
         if events:
-            self.any = True
+            self._any = True
         return events
 
     def _run(self, frames: bytes) -> tuple[list[bytes], bytes] | None:
@@ -80,7 +87,7 @@ class ChunkReader:
 
     def _parse(self, data: bytes, frame: bytes) -> list[Event]:
         if data == b"[DONE]":
-            self.done = True
+            self._done = True
             return []
         chunk = load(data)
         if not isinstance(chunk, dict):
@@ -124,12 +131,12 @@ class ChunkReader:
         if frame.count(TEXT_MARKER) == 1 and load(frame[marked + len(TEXT_MARKER) : closing]) == content:
             self._before, self._after = frame[: opening + 1], frame[closing - 1 :] + b"\n\n"
 
-    def finish(self) -> list[Event]:
-        """The end of the answer; raises `Failure` where it is not a proper one."""
+    def _finish(self) -> list[Event]:
+        self.over = True
         if self._reason is None:
             raise Failure(Kind.CUT, "The model's answer ended before it was complete.")
         self._calls.check(self._reason)
-        if not self.any and self._reason in ("stop", "tool_calls"):
+        if not self._any and self._reason in ("stop", "tool_calls"):
             raise Failure(Kind.EMPTY, "The model's answer is empty.")
         tail: list[Event] = [Text((escape(self._half),))] if self._half else []
         return [*tail, Finish(self._reason, self._usage)]

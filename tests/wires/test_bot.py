@@ -14,7 +14,7 @@ from service.errors import Failure, Kind
 from service.events import Event, Finish, Progress, Text, ToolCall, read
 from service.prompt import Call, MediaPart, Turn
 from service.routing.model import Model
-from service.wires import bot, lingering
+from service.wires import arriving, bot, lingering
 from service.wires.bot import BotWire, Rewriters
 from service.wires.http import open_session
 from service.wires.uploads import Uploads
@@ -115,13 +115,13 @@ async def test_cancelling_whoever_waits_closes_the_upstreams_answer_at_once(scri
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ([FOREVER], bot.NOT_BEGUN),
-        (event_stream(FOREVER), bot.NOT_BEGUN),
+        ([FOREVER], arriving.NOT_BEGUN),
+        (event_stream(FOREVER), arriving.NOT_BEGUN),
         (
             event_stream(b": ping\n\n", event("meta", {}), event("ping", {}), event("text", {"text": ""}), FOREVER),
-            bot.NOT_BEGUN,
+            arriving.NOT_BEGUN,
         ),
-        (event_stream(*[step for _ in range(30) for step in (b": ping\n\n", Wait(0.02))], FOREVER), bot.NOT_BEGUN),
+        (event_stream(*[step for _ in range(30) for step in (b": ping\n\n", Wait(0.02))], FOREVER), arriving.NOT_BEGUN),
     ],
 )
 async def test_a_bot_that_shows_no_sign_of_work_is_silent(script: Script, message: str) -> None:
@@ -136,7 +136,7 @@ async def test_signs_of_work_buy_the_time_of_an_answer_and_no_more() -> None:
     steps = [step for i in range(30) for step in (event("replace_response", {"text": f"{i} s"}), Wait(0.05))]
     began = perf_counter()
     failure = await failure_of(event_stream(*steps, DONE), first_event=0.1, answer=0.5)
-    assert (failure.kind, failure.message) == (Kind.SILENT, bot.NO_ANSWER)
+    assert (failure.kind, failure.message) == (Kind.SILENT, arriving.NO_ANSWER)
     assert 0.4 < perf_counter() - began < 1.4
 
 
@@ -148,19 +148,19 @@ async def test_the_limit_between_events_holds_after_the_first_visible_one() -> N
     assert found[-1] == Finish("stop")
     pings = [step for _ in range(30) for step in (b": ping\n\n", Wait(0.03))]
     failure = await failure_of(event_stream(text("a"), *pings, DONE), idle=0.2)
-    assert (failure.kind, failure.message) == (Kind.SILENT, bot.FELL_SILENT)
+    assert (failure.kind, failure.message) == (Kind.SILENT, arriving.FELL_SILENT)
 
 
 @pytest.mark.anyio
 async def test_time_that_the_caller_takes_is_not_the_bots() -> None:
-    call_ = timed(asking(), first_event=0.3, answer=0.3, idle=0.3)
-    async with wired(event_stream(text("a"), Wait(0.05), text("b"), Wait(0.05), DONE)) as (wire, _):
+    call_ = timed(asking(), first_event=0.4, answer=0.4, idle=0.4)
+    async with wired(event_stream(text("a"), Wait(0.7), text("b"), DONE)) as (wire, _):
         found: list[Event] = []
         async for batch in wire.stream(call_):
             found += batch
             await asyncio.sleep(0.5)
     assert found[-1] == Finish("stop")
-    assert call_.waiting.seconds < 0.3
+    assert call_.waiting.seconds < 0.45
 
 
 @pytest.mark.anyio

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from service.errors import Failure, Kind
 from service.events import Event, Extra, Finish, Reasoning, Text, ToolCall, read
-from service.wires.chat_stream import ChunkReader
+from service.wires.chat_stream import ChatReader
 
 FRAME = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
@@ -33,8 +33,9 @@ def told(events: list[Event]) -> str:
 
 
 def answer(items: list[bytes]) -> list[Event]:
-    reader = ChunkReader()
-    return reader.feed(frames(items)) + reader.finish()
+    reader = ChatReader()
+    events = reader.feed(frames(items))
+    return events if reader.over else events + reader.close()
 
 
 def frames(items: list[bytes]) -> bytes:
@@ -62,9 +63,9 @@ def test_pairs_of_surrogates_may_be_cut_between_chunks(text: str) -> None:
 
 def test_most_chunks_are_never_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     parsed: list[bytes] = []
-    original = ChunkReader._parse
+    original = ChatReader._parse
     monkeypatch.setattr(
-        ChunkReader, "_parse", lambda self, data, frame: (parsed.append(data), original(self, data, frame))[1]
+        ChatReader, "_parse", lambda self, data, frame: (parsed.append(data), original(self, data, frame))[1]
     )
     items = datas(*[chunk({"content": f"word{n} "}) for n in range(100)], chunk({}, "stop"))
     assert told(answer(items)) == "".join(f"word{n} " for n in range(100))
@@ -237,9 +238,9 @@ def test_another_choice_is_not_the_answer() -> None:
 def test_batches_do_not_matter(data: st.DataObject) -> None:
     items = datas(*[chunk({"content": w}) for w in ("a", "\\", '"', "é", "🙂", "\n")], chunk({}, "stop"))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(items) - 1))))
-    reader, events = ChunkReader(), []
+    reader, events = ChatReader(), []
     for start, end in zip([0, *cuts], [*cuts, len(items)], strict=True):
         events += reader.feed(frames(items[start:end]))
-    events += reader.finish()
+    assert reader.over
     assert told(events) == 'a\\"é🙂\n'
     assert orjson.loads(orjson.dumps(told(events))) == told(events)
