@@ -67,6 +67,11 @@ def test_ordinary_exclamations_are_not_held_back() -> None:
         assert ours([text(words)]).text == words
 
 
+def test_a_letter_before_an_exclamation_counts_over_reads() -> None:
+    for words in ("vec", "![a](https://x) vec"):
+        assert ours([text(words), text("![0][some_index]")]).text == words + "![0][some_index]"
+
+
 def test_text_waits_for_a_file_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ours([text("a ![b][zzzzzzzz] c")]).text == "a "
     monkeypatch.setattr(bot_files, "MAX_AWAITED_BYTES", 50)
