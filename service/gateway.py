@@ -131,6 +131,7 @@ class Gateway:
                             continue
                         committed, batch = True, held
                         run.commit()
+                        lease.accepted()
                     if batch:
                         yield batch
                     if shaper.over:

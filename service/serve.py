@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ import uvloop
 from service.access.local_token import TENANT, LocalToken, local_token
 from service.api.asgi import Receive, Scope, Send
 from service.app import make_app
-from service.observe.log import Log
+from service.observe.log import Level, Log
 from service.observe.metrics import Metrics
 from service.server import Drain, Listener, Protocol, calm_collector, config
 from service.settings import KeySpec, Settings, TokenSpec, check_serving, placement
@@ -27,6 +28,7 @@ SANDBOX_KEY = "sandbox-key-for-a-local-poe"
 SANDBOX_WORD_SECONDS = 0.02
 """Words of the sandbox come one after the other, so that a stream looks like one."""
 EXIT_FAILED = 1
+MAX_MESSAGE = 500
 
 
 class PortBusyError(Exception):
@@ -53,8 +55,33 @@ def run(settings: Settings, *, development: bool) -> int:
             return EXIT_FAILED
 
 
+class Bridge(logging.Handler):
+    """Brings what libraries and parts of ours tell the standard logging into the one log, without any traceback:
+    those quote whatever the code was about.
+    """
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(logging.INFO)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        level: Level = "error" if record.levelno >= logging.ERROR else "warning"
+        if record.levelno < logging.WARNING:
+            level = "info"
+        members = {"error": record.exc_info[0].__name__} if record.exc_info and record.exc_info[0] else {}
+        message = record.getMessage().partition("\n")[0][:MAX_MESSAGE]
+        self._log.event(level, message, logger=record.name, **members)
+
+    def install(self) -> None:
+        """Take everything from INFO up of the service's own loggers, and warnings of all others."""
+        logging.getLogger().addHandler(self)
+        logging.getLogger("service").setLevel(logging.INFO)
+
+
 async def _serve(settings: Settings, token: LocalToken | None, *, development: bool) -> int:
     log = Log(settings.log_level, settings.log_format)
+    Bridge(log).install()
     async with AsyncExitStack() as stack:
         listening = stack.enter_context(bind(settings.host, settings.port, "--port"))
         if settings.sandbox:
