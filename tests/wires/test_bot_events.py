@@ -174,6 +174,11 @@ def test_a_final_text_that_extends_what_was_sent_after_all_sends_only_the_rest()
     assert ours([body + DONE]) == answer(text="One, two")
 
 
+@pytest.mark.parametrize("held", ["![a][zzzzzzzz] and", "*Thinking...*", "!["])
+def test_text_that_was_still_held_back_goes_when_it_is_replaced(held: str) -> None:
+    assert ours([text(held), event("replace_response", {"text": "b"}) + DONE]) == answer(text="b")
+
+
 def test_a_replacement_after_thoughts_alone_begins_the_text() -> None:
     thoughts = text("*Thinking...*\n\n> a")
     assert ours([thoughts, event("replace_response", {"text": "b"}) + DONE]) == answer(text="b", thoughts="a")
