@@ -25,11 +25,20 @@ _WORDS = (
 )
 """Prose and code with what JSON must escape and UTF-8 must spell: quotes, backslashes, newlines, accents, an emoji."""
 
+_TALK = (
+    "def total(rows):\n    '''Sum of the open rows.'''\n    return sum(row[\"sum\"] for row in rows)\n\n",
+    "Please look at the function above and say why it is slow when the list is long, then write a faster one.\n",
+    "It isn’t the sum – it’s the dictionary’s look-ups: “paid” is hashed for every row, which a tuple avoids. ",
+    "请看上面的函数,说明列表很长时它为什么慢,然后写一个更快的版本。谢谢!\n",
+    _WORDS,
+)
+"""What turns of a conversation are made of, by turns: two in five are plain ASCII, as code and most English is."""
 
-def _text(length: int, offset: int = 0) -> str:
-    """`length` characters of the sample text from `offset` on, round and round."""
-    start = offset % len(_WORDS)
-    return (_WORDS * ((start + length) // len(_WORDS) + 1))[start : start + length]
+
+def _text(length: int, offset: int = 0, words: str = _WORDS) -> str:
+    """`length` characters of the words from `offset` on, round and round."""
+    start = offset % len(words)
+    return (words * ((start + length) // len(words) + 1))[start : start + length]
 
 
 def _pieces(count: int, length: int) -> tuple[str, ...]:
@@ -64,17 +73,17 @@ def _conversation() -> Messages:
     roles = ["system"] + ["user" if number % 2 == 0 else "assistant" for number in range(LONG_TURNS - 1)]
     overhead = len(_body(SHORT_MODEL, tuple((role, "") for role in roles), stream=False))
     share = (LONG_BODY_BYTES - overhead) // LONG_TURNS
-    turns = tuple((role, _filled(share, offset=7 * number)) for number, role in enumerate(roles))
+    turns = tuple((role, _filled(share, 7 * number, _TALK[number % 5])) for number, role in enumerate(roles))
     missing = LONG_BODY_BYTES - len(_body(SHORT_MODEL, turns, stream=False))
     role, text = turns[-1]
     return (*turns[:-1], (role, text + "." * missing))
 
 
-def _filled(json_bytes: int, offset: int) -> str:
-    """Sample text that takes `json_bytes` bytes inside a JSON string."""
-    text = _text(json_bytes, offset)
+def _filled(json_bytes: int, offset: int, words: str) -> str:
+    """The words from `offset` on, as many as take `json_bytes` bytes inside a JSON string."""
+    text = _text(json_bytes, offset, words)
     while (over := len(orjson.dumps(text)) - 2 - json_bytes) > 0:
-        text = text[: -max(1, over // 2)]
+        text = text[: -max(1, over // 4)]  # a character takes four bytes at most
     return text + "." * (json_bytes - (len(orjson.dumps(text)) - 2))
 
 
