@@ -139,9 +139,7 @@ class Gateway:
             except Failure as failure:
                 lease.failed(failure)
                 run.ended(call, failure.kind)
-                if committed:
-                    raise refusal_for(failure) from failure
-                run.consider(call, failure)
+                run.consider(call, failure, committed=committed)
             except BaseException:
                 lease.cancelled()
                 run.ended(call, "cancelled")
@@ -198,7 +196,11 @@ class Run:
     def _final(self) -> Refusal:
         last = self._last
         assert last is not None
-        return last if isinstance(last, Refusal) else refusal_for(last)
+        if isinstance(last, Refusal):
+            return last
+        if last.kind is Kind.NO_SUCH_MODEL:
+            return self._gateway.catalogue.not_found(self._asked)  # which knows what may have been meant
+        return refusal_for(last)
 
     async def next_attempt(self) -> tuple[Lease, UpstreamCall]:
         """A key and the call to make with it; raises `Refusal` when nothing is left to try."""
@@ -265,9 +267,11 @@ class Run:
         """Count an attempt: `ok`, `cancelled` or the kind of its failure."""
         self._gateway.metrics.attempted(call.key_name, call.route.wire, result)
 
-    def consider(self, call: UpstreamCall, failure: Failure) -> None:
-        """Choose what follows a failure before the commit point; raises `Refusal` where nothing can."""
+    def consider(self, call: UpstreamCall, failure: Failure, *, committed: bool) -> None:
+        """Choose what follows a failure; raises `Refusal` where nothing can, so after the commit point always."""
         self._last = failure
+        if committed:
+            raise self._final() from failure
         policy = POLICY[failure.kind]
         if failure.kind in (Kind.NO_SUCH_MODEL, Kind.NOT_ON_WIRE):
             self._gateway.catalogue.learn_missing(call.route)
