@@ -295,8 +295,8 @@ class Drain:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._seconds
         await asyncio.sleep(POLL_SECONDS)  # long enough for `/ready` to be seen and for what was just accepted to begin
-        while self._gateway.open_requests and loop.time() < deadline:
-            await asyncio.sleep(POLL_SECONDS)  # noqa: ASYNC110 - an event would be every request's to set
+        while self._gateway.open_requests and loop.time() < deadline:  # noqa: ASYNC110 - requests need set no event
+            await asyncio.sleep(POLL_SECONDS)
         if self._gateway.open_requests:
             self._gateway.expired = True
             for task in list(self._server.server_state.tasks):

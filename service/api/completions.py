@@ -77,7 +77,7 @@ async def _whole(
     async with aclosing(answer):
         async for events in answer:
             encoder.feed(events)
-    body = encoder.body(f"chatcmpl-{getrandbits(96):024x}", record.answer_model, int(time.time()))
+    body = encoder.body(_answer_id(), record.answer_model, int(time.time()))
     headers, overhead_seconds = told(record)
     gateway.metrics.head_left(overhead_seconds)
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
@@ -102,7 +102,7 @@ async def _streamed(
         async with aclosing(answer):
             async for events in answer:
                 if encoder is None:
-                    encoder = StreamEncoder(f"chatcmpl-{getrandbits(96):024x}", record.answer_model, int(time.time()), options)
+                    encoder = StreamEncoder(_answer_id(), record.answer_model, int(time.time()), options)
                 finish = events[-1] if type(events[-1]) is Finish else None
                 data = encoder.feed(events)
                 if finish is not None:
@@ -128,6 +128,10 @@ def _told_in_band(problem: BaseException, gateway: Gateway) -> Refusal | None:
     if isinstance(problem, asyncio.CancelledError):
         return overloaded("This service is stopping.") if gateway.expired else None
     return _too_slow()
+
+
+def _answer_id() -> str:
+    return f"chatcmpl-{getrandbits(96):024x}"
 
 
 def _note_finish(record: Record, finish: Finish | None) -> None:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, ValidationError
 
+from service.contract.body import read
 from service.errors import Refusal
 
 Request = TypeVar("Request", bound=BaseModel)
@@ -19,9 +20,11 @@ SAYINGS = {"n": "only one answer is given to a request: leave `n` out, or set it
 def parse(model: type[Request], body: bytes) -> Request:
     """The body as a model of the contract; raises the 400."""
     try:
-        return model.model_validate_json(body)
+        return read(model, body)
     except ValidationError as error:
         raise refusal_of(error, body) from None
+    except ValueError:
+        raise Refusal(400, NOT_JSON) from None
 
 
 def refusal_of(error: ValidationError, body: bytes) -> Refusal:

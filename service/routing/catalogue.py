@@ -81,7 +81,7 @@ class Catalogue:
         """The ways to the model of that name, best first, at least one.
 
         `forced_wire` is the caller's own wish and goes before the settings'. `tools`: the request has tools. Refusal
-        404 for a model that does not exist, or is not to be tried; 400 for what is no name at all.
+        404 for a model that does not exist, is not to be tried, or cannot be called that.
         """
         ready = self._list.ready.get((name, forced_wire, tools))
         return ready or self._work_out(name, forced_wire, tools)

@@ -36,7 +36,7 @@ def usable(name: str) -> bool:
 
 
 def clean(name: str) -> str:
-    """The name without blanks around it. Refusal 400 where no model can be called that."""
+    """The name without blanks around it. Refusal 404 where no model can be called that."""
     name = name.strip()
     if usable(name):
         return name
@@ -44,7 +44,8 @@ def clean(name: str) -> str:
         fault = f"is longer than {MAX_LENGTH} characters"
     else:
         fault = "holds characters that cannot be printed" if name.strip(".") else "is empty"
-    raise Refusal(400, f"`model` {fault}. Send the name of a model, as `GET /v1/models` lists them.", param="model")
+    message = f"`model` {fault}. Send the name of a model, as `GET /v1/models` lists them."
+    raise Refusal(404, message, code="model_not_found", param="model")
 
 
 def bare(name: str) -> str | None:

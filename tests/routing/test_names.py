@@ -141,7 +141,7 @@ def test_a_name_that_a_url_can_quote_is_usable(name: str) -> None:
 def test_any_other_is_refused_by_its_field(name: str) -> None:
     with pytest.raises(Refusal) as caught:
         clean(name)
-    assert (caught.value.status, caught.value.param, caught.value.code) == (400, "model", None)
+    assert (caught.value.status, caught.value.param, caught.value.code) == (404, "model", "model_not_found")
     assert len(caught.value.message) < 200
     assert caught.value.message.isprintable()
 
