@@ -1,5 +1,7 @@
-"""The same bytes, cut in every possible way, mean the same to our reader and to fastapi_poe's client, but for its
-documented faults, which are listed here."""
+"""The same bytes, however they are cut, mean the same to our reader and to fastapi_poe's client, but for listed faults.
+
+The faults are the client's; each is shown with what it makes of some bytes, and what is made of them here.
+"""
 
 from __future__ import annotations
 

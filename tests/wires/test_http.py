@@ -109,7 +109,8 @@ async def test_cookies_are_neither_kept_nor_sent() -> None:
     async with Upstream([b"HTTP/1.1 204 No Content\r\nSet-Cookie: a=b\r\n\r\n"] * 2, close=False) as upstream:
         async with await http.open_session() as session:
             for _ in range(2):
-                (await http.send(session, "POST", URL(upstream.url), headers={}, data=b"{}")).release()
+                url = URL(upstream.url.replace("127.0.0.1", "localhost"))  # no jar keeps cookies of bare addresses
+                (await http.send(session, "POST", url, headers={}, data=b"{}")).release()
         assert not any(b"cookie" in request.lower() for request in upstream.requests)
         assert len(upstream.requests) == 2
 
