@@ -18,6 +18,7 @@ import uvloop
 from bench import cases, phases, report
 from bench.answers import Wrong
 from bench.contestants import OURS, OtherGateway, running_lineup
+from bench.noise import Watch
 from bench.phases import Run
 from bench.plan import FULL, PHASES, QUICK, Phase, Plan
 from bench.processes import BenchError, Command, Cores, free_port, get, running, wait_for_200
@@ -63,10 +64,16 @@ def _run(options: argparse.Namespace, plan: Plan, others: Sequence[OtherGateway]
         wait_for_200(port, get("/v1/models"), upstream_pid)
         with running_lineup(names, others, port, cores, logs) as lineup:
             run = Run(plan, lineup, cores, port, say=_say)
+            gateways = {pid for contestant in lineup.contestants for pid in contestant.pids}
+            watch = Watch(cores, tuple(gateways), (os.getpid(), upstream_pid))
             asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
             gc.collect()
             gc.freeze()
-            asyncio.run(_measure(run, options.phase or PHASES))
+            wanted = options.phase or PHASES
+            asyncio.run(_measure(run, wanted))
+            run.noise = watch.report()
+            if "start" in wanted:
+                phases.start(run)
             return report.markdown(run, time.monotonic() - began)
 
 
@@ -83,8 +90,6 @@ async def _measure(run: Run, wanted: Sequence[Phase]) -> None:
     if "memory" in wanted:
         phases.memory(run, "after")
     phases.check_gateway_saw_all(run)
-    if "start" in wanted:
-        phases.start(run)
 
 
 def _show_logs(logs: Path) -> None:

@@ -68,6 +68,7 @@ class Run:
     say: Callable[[str], None]
     answers: int = 0
     asked_of_gateway: int = 0
+    noise: str = ""
     figures: dict[str, Figures] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

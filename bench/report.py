@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
 from statistics import median
 
@@ -35,7 +36,7 @@ def _rows(run: Run, name: str, measure: Measure) -> list[str]:
         cells = (
             measure.title if not rows else "",
             contestant,
-            f"{middle:,.{measure.decimals}f} {measure.unit}",
+            f"{middle:,.{measure.decimals}f} {measure.unit}" if isfinite(middle) else "∞",
             _ratio(median(ratios)) if ratios else "",
             f"{_ratio(min(ratios))} – {_ratio(max(ratios))}" if len(ratios) > 1 else "",
             *(("", "") if bar is None else _verdict(figures, contestant, bar, measure.unit)),
@@ -64,6 +65,8 @@ def _ratios(figures: Figures, contestant: str, reference: str) -> list[float]:
 
 
 def _ratio(ratio: float) -> str:
+    if not isfinite(ratio):
+        return "∞"
     return f"{ratio * 100:.1f} %" if ratio < 1 else f"{ratio:.2f} ×"
 
 
@@ -77,6 +80,7 @@ def _conditions(run: Run, seconds: float) -> list[str]:
         f"round; {plan.paced_streams} paced streams of {plan.paced_seconds} s; {plan.starts} starts; "
         f"{seconds:.0f} s in all",
         f"- {run.answers:,} answers, every one checked whole, none wrong",
+        f"- {run.noise}",
     ]
 
 
