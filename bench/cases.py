@@ -29,10 +29,10 @@ _TALK = (
     "def total(rows):\n    '''Sum of the open rows.'''\n    return sum(row[\"sum\"] for row in rows)\n\n",
     "Please look at the function above and say why it is slow when the list is long, then write a faster one.\n",
     "It isn’t the sum – it’s the dictionary’s look-ups: “paid” is hashed for every row, which a tuple avoids. ",
-    "请看上面的函数,说明列表很长时它为什么慢,然后写一个更快的版本。谢谢!\n",
-    _WORDS,
+    '{"level": "info", "path": "C:\\\\rows\\\\open.csv", "seconds": 0.125, "rows": 20480}\n',
+    f"请看上面的函数,说明列表很长时它为什么慢,然后写一个更快的版本。谢谢!\n{_WORDS}",
 )
-"""What turns of a conversation are made of, by turns: two in five are plain ASCII, as code and most English is."""
+"""What turns of a conversation are made of, by turns: three in five are plain ASCII, as code and most English is."""
 
 
 def _text(length: int, offset: int = 0, words: str = _WORDS) -> str:
