@@ -15,18 +15,21 @@ from service.events import ToolCall
 class CallWriter:
     """Writes the deltas of a stream's tool calls.
 
-    The input of a plain-text tool comes wrapped in JSON, which cannot be unwrapped before it is whole: such calls are
-    written at the end, by `flush`.
+    The input of a plain-text tool comes wrapped in JSON, which cannot be unwrapped before it is whole: such a call is
+    written at the end, by `flush`, and so are the calls behind it, since programs rely on their order.
     """
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._custom: dict[int, list[ToolCall]] = {}
+        self._held: dict[int, list[ToolCall]] = {}
+        self._first_held: int | None = None
 
     def feed(self, call: ToolCall) -> list[dict[str, Any]]:
         """The deltas for one event."""
-        if call.index in self._custom or call.name in self._options.custom_tools:
-            self._custom.setdefault(call.index, []).append(call)
+        if self._first_held is None and call.name in self._options.custom_tools:
+            self._first_held = call.index
+        if self._first_held is not None and call.index >= self._first_held:
+            self._held.setdefault(call.index, []).append(call)
             return []
         if self._options.legacy_functions:
             return [{"function_call": _function(call)}] if call.index == 0 else []
@@ -39,7 +42,7 @@ class CallWriter:
 
     def flush(self) -> list[dict[str, Any]]:
         """The deltas of the calls that were held back."""
-        held, self._custom = self._custom, {}
+        held, self._held = self._held, {}
         return [{"tool_calls": [{"index": index, **whole_call(held[index], self._options)}]} for index in sorted(held)]
 
 

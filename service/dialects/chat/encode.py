@@ -12,22 +12,26 @@ from typing import Any
 import orjson
 
 from service.dialects.chat.calls import CallWriter, whole_call
+from service.dialects.chat.extra import logprobs_object, merge
 from service.dialects.chat.media import markdown, part
 from service.dialects.chat.options import Options
 from service.dialects.chat.usage import usage_object
 from service.errors import Refusal
 from service.events import Event, Extra, File, Finish, Reasoning, Text, ToolCall, escape, read
+from service.writing import as_json
 
 DONE = b"data: [DONE]\n\n"
 KEEPALIVE = b": keep-alive\n\n"
-CHOICE_MEMBERS = frozenset({"logprobs"})
+GAP = b"\\n\\n"
+"""Between a link and the text beside it, escaped."""
 
 
 class StreamEncoder:
     """Writes the chunks of one streamed answer.
 
     The order is: role, deltas, one finish reason, the usage where it was asked for, `[DONE]`. After `fail` there is
-    no `[DONE]`.
+    no `[DONE]`. Members beside the vocabulary come in one delta at the end, since programs that add deltas up cannot
+    add those.
     """
 
     def __init__(self, answer_id: str, model: str, created: int, options: Options) -> None:
@@ -45,18 +49,25 @@ class StreamEncoder:
         self._text = (self._head + b'"content":"', b'"' + self._tail)
         self._options = options
         self._calls = CallWriter(options)
+        self._extra: dict[str, Any] = {}
         self._opened = False
         self._after_text = False
+        self._after_file = False
+        self._parts = 0
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """The chunks for some events, in order."""
         out: list[bytes] = []
         if not self._opened:
             self._opened = True
-            out.append(self._head + b'"role":"assistant","content":"","refusal":null' + self._tail)
+            content = b"" if self._options.media_as_parts else b'"content":"",'
+            out.append(self._head + b'"role":"assistant",' + content + b'"refusal":null' + self._tail)
         for event in events:
             if type(event) is Text:
                 before, after = self._text
+                if self._after_file:
+                    self._after_file = False
+                    out.append(before + GAP + after)
                 out.append(before + (after + before).join(event.pieces) + after)
                 self._after_text = True
             else:
@@ -72,7 +83,7 @@ class StreamEncoder:
             case File():
                 return self._file(event)
             case Extra(members):
-                return self._extra(members)
+                return self._add_extra(members)
             case Finish():
                 return self._finish(event)
             case _:
@@ -85,24 +96,30 @@ class StreamEncoder:
         return b"".join([self._delta(delta) for delta in deltas])
 
     def _delta(self, delta: Mapping[str, Any]) -> bytes:
-        return self._head + orjson.dumps(delta)[1:-1] + self._tail
+        return self._head + as_json(delta)[1:-1] + self._tail
 
     def _file(self, file: File) -> bytes:
         if self._options.media_as_parts:
-            return self._delta({"content": [part(file)]})
-        text = ("\n\n" if self._after_text else "") + markdown(file)
-        self._after_text = True
-        return self._delta({"content": text})
+            self._parts += 1
+            return self._delta({"content": [{"index": self._parts - 1, **part(file)}]})
+        gap = "\n\n" if self._after_text else ""
+        self._after_text = self._after_file = True
+        return self._delta({"content": gap + markdown(file)})
 
-    def _extra(self, members: Mapping[str, Any]) -> bytes:
-        delta = {name: value for name, value in members.items() if name not in CHOICE_MEMBERS}
-        choice = {"index": 0, "delta": delta, "logprobs": members.get("logprobs"), "finish_reason": None}
-        return self._chunk([choice])
+    def _add_extra(self, members: Mapping[str, Any]) -> bytes:
+        merge(self._extra, members, hide_thoughts=self._options.hide_reasoning)
+        logprobs = self._extra.pop("logprobs", None)
+        if logprobs is None:
+            return b""
+        return self._chunk([{"index": 0, "delta": {}, "logprobs": logprobs_object(logprobs), "finish_reason": None}])
 
     def _finish(self, finish: Finish) -> bytes:
         reason = finish_word(finish, self._options)
         last = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": reason}
-        out = self._deltas(self._calls.flush()) + self._chunk([last])
+        out = self._deltas(self._calls.flush())
+        if self._extra:
+            out += self._delta(self._extra)
+        out += self._chunk([last])
         if self._options.include_usage and finish.usage is not None:
             out += self._chunk([], usage_object(finish.usage))
         return out + DONE
@@ -111,7 +128,7 @@ class StreamEncoder:
         chunk = {**self._frame, "choices": choices}
         if self._options.include_usage:
             chunk["usage"] = usage
-        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+        return b"data: " + as_json(chunk) + b"\n\n"
 
     @staticmethod
     def fail(refusal: Refusal) -> bytes:
@@ -129,6 +146,7 @@ class WholeEncoder:
         self._calls: dict[int, list[ToolCall]] = {}
         self._files: list[File] = []
         self._extra: dict[str, Any] = {}
+        self._after_file = False
         self.finish: Finish | None = None
 
     def feed(self, events: Sequence[Event]) -> None:
@@ -136,7 +154,8 @@ class WholeEncoder:
         for event in events:
             match event:
                 case Text(pieces):
-                    self._text += pieces
+                    self._text += (GAP, *pieces) if self._after_file else pieces
+                    self._after_file = False
                 case Reasoning(pieces):
                     self._thoughts += pieces
                 case ToolCall():
@@ -144,7 +163,7 @@ class WholeEncoder:
                 case File():
                     self._add_file(event)
                 case Extra(members):
-                    _merge(self._extra, members)
+                    merge(self._extra, members, hide_thoughts=self._options.hide_reasoning)
                 case Finish():
                     self.finish = event
 
@@ -152,13 +171,14 @@ class WholeEncoder:
         if self._options.media_as_parts:
             self._files.append(file)
         else:
-            self._text.append(escape(("\n\n" if self._text else "") + markdown(file)))
+            self._text += (GAP, escape(markdown(file))) if self._text else (escape(markdown(file)),)
+            self._after_file = True
 
     def body(self, answer_id: str, model: str, created: int) -> bytes:
         """The completion as JSON."""
         assert self.finish is not None
         message: dict[str, Any] = {"role": "assistant", "content": None, "refusal": None, **self._extra}
-        logprobs = message.pop("logprobs", None)
+        logprobs = logprobs_object(message.pop("logprobs", None))
         if self._thoughts and not self._options.hide_reasoning:
             message["reasoning_content"] = message["reasoning"] = orjson.Fragment(_quoted(self._thoughts))
         if self._calls:
@@ -176,7 +196,7 @@ class WholeEncoder:
             "choices": [choice],
             "usage": usage_object(self.finish.usage) if self.finish.usage is not None else None,
         }
-        return orjson.dumps(completion)
+        return as_json(completion)
 
     def _content(self) -> Any:
         if self._files:
@@ -184,25 +204,11 @@ class WholeEncoder:
             return [*texts, *[part(file) for file in self._files]]
         if self._text:
             return orjson.Fragment(_quoted(self._text))
-        return None if self._calls else ""
+        return None if self._calls or self._extra.get("refusal") else ""
 
 
 def _quoted(pieces: Sequence[bytes]) -> bytes:
     return b'"' + b"".join(pieces) + b'"'
-
-
-def _merge(into: dict[str, Any], members: Mapping[str, Any]) -> None:
-    """Lists grow (annotations, token probabilities), everything else is replaced."""
-    for name, value in members.items():
-        known = into.get(name)
-        if isinstance(known, list) and isinstance(value, list):
-            into[name] = known + value
-        elif isinstance(known, Mapping) and isinstance(value, Mapping):
-            merged = dict(known)
-            _merge(merged, value)
-            into[name] = merged
-        else:
-            into[name] = value
 
 
 def finish_word(finish: Finish, options: Options) -> str:
@@ -213,4 +219,4 @@ def finish_word(finish: Finish, options: Options) -> str:
 def error_body(refusal: Refusal) -> bytes:
     """An error in OpenAI's shape."""
     error = {"message": refusal.message, "type": refusal.type, "param": refusal.param, "code": refusal.code}
-    return orjson.dumps({"error": error})
+    return as_json({"error": error})
