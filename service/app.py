@@ -28,6 +28,7 @@ from service.wires.bot import BotWire
 from service.wires.chat import ChatWire
 from service.wires.http import open_session
 from service.wires.list import fetch_models
+from service.wires.opaque import OpaqueStore
 from service.wires.uploads import Uploads
 
 
@@ -82,16 +83,23 @@ async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement
         overrides = {name: override.wire for name, override in settings.models.items()}
         catalogue = Catalogue(unknown_models=settings.unknown_models, overrides=overrides)
         pool = Pool(settings.poe_api_keys, rest_max=settings.rest_max)
-        deadlines = Deadlines()
+        deadlines, opaque = Deadlines(), OpaqueStore()
         metrics.watch_keys(pool.states, pool.points)
         wires: dict[WireName, Wire] = {
-            "chat": ChatWire(session, settings.poe_base_url, deadlines),
-            "bot": BotWire(session, settings.poe_base_url, Uploads(session, settings.poe_upload_url)),
+            "chat": ChatWire(session, settings.poe_base_url, deadlines, opaque),
+            "bot": BotWire(
+                session,
+                settings.poe_base_url,
+                Uploads(session, settings.poe_upload_url),
+                deadlines=deadlines,
+                opaque=opaque,
+            ),
         }
-        gateway = Gateway(settings, catalogue, pool, wires, metrics, Tokens(settings.access_tokens), log, placement, deadlines)
+        tokens = Tokens(settings.access_tokens)
+        gateway = Gateway(settings, catalogue, pool, wires, metrics, tokens, log, placement, deadlines)
         refresher = CatalogueRefresher(catalogue, lambda: fetch_models(session, settings.poe_base_url))
         prober = Prober(pool, lambda secret: fetch_balance(session, settings.poe_base_url, secret))
-        for job in (refresher.run(), prober.run(), log.keep_flushing()):
+        for job in (refresher.run(), prober.run(), gateway.keep_telling()):
             stack.push_async_callback(_stop, asyncio.create_task(job))
         yield gateway
 

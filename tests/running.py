@@ -69,11 +69,17 @@ class Running(Served):
 
     def lines(self, message: str = "request") -> list[dict[str, Any]]:
         """The log's lines of one kind, oldest first."""
+        self._told()
         lines = [orjson.loads(line) for line in self.log.getvalue().splitlines()]
         return [line for line in lines if line["message"] == message]
 
+    def _told(self) -> None:
+        if not self.loop.is_closed():  # a gateway that ended has told everything
+            self.call(self.gateway.tell)
+
     def exposition(self) -> str:
         """What the metrics listener would say."""
+        self._told()
         return self.metrics.exposition().decode()
 
 

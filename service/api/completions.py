@@ -78,8 +78,7 @@ async def _whole(
         async for events in answer:
             encoder.feed(events)
     body = encoder.body(_answer_id(), record.answer_model, int(time.time()))
-    headers, overhead_seconds = told(record)
-    gateway.metrics.head_left(overhead_seconds)
+    headers = told(record)
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     _note_finish(record, encoder.finish)
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -91,9 +90,7 @@ async def _streamed(
     answer: Answer, prompt: Prompt, options: Options, gateway: Gateway, record: Record, send: Send
 ) -> None:
     def head() -> Headers:
-        headers, overhead_seconds = told(record)
-        gateway.metrics.head_left(overhead_seconds)
-        return [*headers, (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache, no-transform")]
+        return [*told(record), (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache, no-transform")]
 
     settings = gateway.settings
     encoder: StreamEncoder | None = None

@@ -19,9 +19,9 @@ def printable(text: str) -> bytes:
     return safe[:MAX_VALUE_BYTES].encode("ascii")
 
 
-def told(record: Record) -> tuple[Headers, float]:
-    """What is known of an answer when its head leaves, and the seconds that this process took until then."""
-    overhead_seconds = max(0.0, perf_counter() - record.started_at - record.waiting.seconds)
+def told(record: Record) -> Headers:
+    """What is known of an answer when its head leaves; notes in the record what it took until then."""
+    record.overhead_seconds = overhead_seconds = max(0.0, perf_counter() - record.started_at - record.waiting.seconds)
     headers: Headers = [
         (b"x-request-id", record.id.encode("ascii")),
         (b"x-proxy-attempts", b"%d" % record.attempts),
@@ -36,4 +36,4 @@ def told(record: Record) -> tuple[Headers, float]:
     notice = record.notice_text()
     if notice:
         headers.append((b"x-proxy-notice", printable(notice)))
-    return headers, overhead_seconds
+    return headers

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import time
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 Level = Literal["debug", "info", "warning", "error"]
 LEVELS: dict[str, int] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-FLUSH_SECONDS = 0.1
 MAX_VALUE = 256
 """Characters of a caller's own words (a model name, a path) that a line may hold."""
 
@@ -48,10 +46,10 @@ class Log:
         """Write the line of a finished request: at `debug` for the probes of health checkers, else at `info`."""
         if (10 if record.dialect == "probe" else 20) < self._threshold:
             return
-        now = time.perf_counter()
+        seconds = record.ended_at - record.started_at
         usage = record.usage
         line: dict[str, Any] = {
-            "time": time.time(),
+            "time": record.ended_time,
             "level": "info",
             "message": "request",
             "id": record.id,
@@ -66,8 +64,8 @@ class Log:
             "status": record.status,
             "outcome": record.outcome,
             "finish_reason": record.finish_reason,
-            "seconds": round(now - record.started_at, 6),
-            "overhead_seconds": round(now - record.started_at - record.waiting.seconds, 6),
+            "seconds": round(seconds, 6),
+            "overhead_seconds": round(seconds - record.waiting.seconds, 6),
         }
         if record.first_event_at:
             line["first_event_seconds"] = round(record.first_event_at - record.started_at, 6)
@@ -83,17 +81,8 @@ class Log:
         self._sink.write(self._render(line))
 
     def flush(self) -> None:
-        """Hand on what is held: the lines of requests, which `keep_flushing` hands on in groups."""
+        """Hand on what is held: the lines of requests are handed on in groups."""
         self._sink.flush()
-
-    async def keep_flushing(self) -> None:
-        """Flush now and then, until cancelled: a call of the system for every line would cost as much as the line."""
-        try:
-            while True:
-                await asyncio.sleep(FLUSH_SECONDS)
-                self.flush()
-        finally:
-            self.flush()
 
 
 def _as_json(line: dict[str, Any]) -> bytes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from time import perf_counter
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -83,19 +82,15 @@ class Metrics:
     def finished(self, record: Record) -> None:
         """Count an ended request of a dialect."""
         self._requests[record.dialect, record.wire, record.series_model, record.outcome].inc()
-        self._seconds.observe(perf_counter() - record.started_at)
+        self._seconds.observe(record.ended_at - record.started_at)
         if record.first_event_at:
             self._first_event[record.series_model, record.wire].observe(record.first_event_at - record.started_at)
+        if record.overhead_seconds >= 0:
+            self._overhead.observe(record.overhead_seconds)
+        for attempt in record.results:
+            self._attempts[attempt].inc()
         for member in record.dropped:
             self._dropped[record.series_model, member if member in MEMBERS else "other"].inc()
-
-    def head_left(self, overhead_seconds: float) -> None:
-        """Note the time that this process took up to a head."""
-        self._overhead.observe(overhead_seconds)
-
-    def attempted(self, key: str, wire: str, result: str) -> None:
-        """Count one call of Poe: `ok`, `cancelled` or the kind of its failure."""
-        self._attempts[key, wire, result].inc()
 
     def watch_keys(self, states: Callable[[], Mapping[str, str]], points: Callable[[], Mapping[str, int]]) -> None:
         """Show the keys' states and last balances, read when somebody asks."""

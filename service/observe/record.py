@@ -18,7 +18,9 @@ class Record:
     `waiting.seconds` is what was waited for Poe: not this process's overhead. `answer_model` is the name that the
     answer goes by, fixed at the commit point.
 
-    Times are readings of the monotonic clock in seconds. `outcome` is `ok`, `cancelled` or an error's code.
+    Times are readings of the monotonic clock in seconds, `ended_time` alone is of the calendar's. `results` holds a
+    key, a wire and a word for each attempt; `overhead_seconds` is the time in this process up to the head.
+    `outcome` is `ok`, `cancelled` or an error's code.
     """
 
     __slots__ = (
@@ -26,6 +28,8 @@ class Record:
         "attempts",
         "dialect",
         "dropped",
+        "ended_at",
+        "ended_time",
         "finish_reason",
         "first_event_at",
         "id",
@@ -34,8 +38,10 @@ class Record:
         "notices",
         "on_end",
         "outcome",
+        "overhead_seconds",
         "path",
         "poe_model",
+        "results",
         "series_model",
         "started_at",
         "status",
@@ -53,6 +59,7 @@ class Record:
         self.on_end: Callable[[Record], None] | None = on_end
         self.started_at = time.perf_counter()
         self.first_event_at = 0.0
+        self.overhead_seconds = -1.0
         self.waiting = Waiting()
         self.answer_model = ""
         self.status = 0
@@ -69,6 +76,7 @@ class Record:
         self.usage: Usage | None = None
         self.notices: list[str] = []
         self.dropped: list[str] = []
+        self.results: list[tuple[str, str, str]] = []
 
     def notice(self, sentence: str) -> None:
         """Keep a sentence for `x-proxy-notice`, once."""
@@ -92,6 +100,7 @@ class Record:
         on_end, self.on_end = self.on_end, None
         if on_end is None:
             return
+        self.ended_at, self.ended_time = time.perf_counter(), time.time()
         self.outcome = outcome
         if status:
             self.status = status

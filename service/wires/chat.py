@@ -27,11 +27,13 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class ChatWire:
     """Speaks chat completions with one upstream. Poe validates strictly, so that bodies are built from a whitelist."""
 
-    def __init__(self, session: aiohttp.ClientSession, base_url: str, deadlines: Deadlines) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, base_url: str, deadlines: Deadlines, opaque: OpaqueStore
+    ) -> None:
         self._session = session
         self._url = URL(f"{base_url}/v1/chat/completions", encoded=True)
         self._deadlines = deadlines
-        self._opaque = OpaqueStore()
+        self._opaque = opaque
 
     async def stream(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
         """The answer's events; a model whose tool calls do not survive streaming is asked for the whole answer."""
