@@ -34,6 +34,8 @@ from bench.processes import BenchError, Cores, cpu_seconds, get, rss_mb, running
 from bench.upstream import EVENTS_PER_SECOND
 
 THROUGH = (BARE, BARE_ON_FASTAPI, GATEWAY_CHAT, GATEWAY_BOT, ORACLE)
+LOG_SECONDS = 5.0
+"""What the gateway has to hand on the lines that it holds back to write them in groups."""
 STARTED = (BARE, BARE_ON_FASTAPI, GATEWAY)
 
 
@@ -240,7 +242,10 @@ def check_gateway_saw_all(run: Run) -> None:
     if one is None:
         return
     time.sleep(LOG_SECONDS)
-    lines = _lines(run.lineup.logs / f"{GATEWAY}.log")
+    log = run.lineup.logs / f"{GATEWAY}.log"
+    deadline = time.monotonic() + LOG_SECONDS
+    while (lines := _lines(log)) < run.asked_of_gateway and time.monotonic() < deadline:
+        time.sleep(0.1)
     text = wait_for_200(one.metrics_port, get("/metrics"), run.lineup.pids[GATEWAY]).decode()
     counted = sum(
         [float(line.split()[-1]) for line in text.splitlines() if line.startswith("poe_proxy_requests_total{")]
