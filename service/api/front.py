@@ -68,6 +68,7 @@ class Front:
             await exchange.broke(error)
         finally:
             gateway.open_requests -= 1
+            del scope["exchange"]  # which holds the way out, which holds the scope: a ring that only the collector ends
             exchange.record.end("cancelled", CLIENT_CLOSED_REQUEST)
 
     async def _preflight(self, exchange: Exchange) -> bool:

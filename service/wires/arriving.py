@@ -67,8 +67,9 @@ class Arriving:
         return []
 
     def close(self) -> None:
-        """Look no longer after the upstream."""
+        """Look no longer after the upstream. The watchdog holds this answer, so that a ring is broken here."""
         self._watchdog.close()
+        del self._watchdog
 
     def _take(self, data: bytes) -> list[Event]:
         events = self._reader.feed(data) if data else self._reader.close()

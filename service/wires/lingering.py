@@ -15,20 +15,27 @@ class Connector(aiohttp.TCPConnector):
 
     def __init__(self, *, limit: int, dns_cache_seconds: int, idle_seconds: float) -> None:
         super().__init__(limit=limit, ttl_dns_cache=dns_cache_seconds, keepalive_timeout=idle_seconds)
-        self._lingering: set[aiohttp.ClientResponse] = set()
+        self._lingering: dict[aiohttp.ClientResponse, asyncio.TimerHandle] = {}
 
     def linger(self, response: aiohttp.ClientResponse) -> None:
         """Let an answer end by itself, within LINGER_SECONDS."""
-        self._lingering.add(response)
-        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._end, response)
+        loop = asyncio.get_running_loop()
+        self._lingering[response] = loop.call_later(LINGER_SECONDS, self._cut, response)
+        response.content.on_eof(lambda: self._ended(response))
 
-    def _end(self, response: aiohttp.ClientResponse) -> None:
-        self._lingering.discard(response)
+    def _ended(self, response: aiohttp.ClientResponse) -> None:
+        timer = self._lingering.pop(response, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _cut(self, response: aiohttp.ClientResponse) -> None:
+        self._lingering.pop(response, None)
         response.close()
 
     async def close(self, *, abort_ssl: bool = False) -> None:
         """Close all connections, those of lingering answers too."""
-        for response in self._lingering:
+        for response, timer in self._lingering.items():
+            timer.cancel()
             response.close()
         self._lingering.clear()
         await super().close(abort_ssl=abort_ssl)
