@@ -80,7 +80,7 @@ def events_of(body: bytes) -> list[dict[str, str]]:
     found = []
     for block in re.split(rb"\r\n\r\n|\n\n|\r\r", body)[:-1]:
         event: dict[str, str] = {}
-        for line in block.decode().splitlines():
+        for line in re.split("\r\n|\n|\r", block.decode()):
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if name == "data" and "data" in event:

@@ -48,11 +48,7 @@ def _file(file: models.InputFile) -> MediaPart:
 
 
 def _media(url: str, *, name: str = "", detail: str | None = None, fallback: str = "") -> MediaPart:
-    media_type = ""
-    if url.startswith("data:"):
-        comma = url.index(",")
-        media_type = url[5:comma].partition(";")[0].lower()
-        url += "=" * (-(len(url) - comma - 1) % 4)  # many programs leave the padding out, and strict readers want it
+    media_type = url[5:].partition(",")[0].partition(";")[0].lower() if url.startswith("data:") else ""
     return MediaPart(_kind(media_type or fallback), url=url, media_type=media_type, name=name, detail=detail)
 
 

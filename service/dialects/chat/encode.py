@@ -63,7 +63,7 @@ class StreamEncoder:
             content = b"" if self._options.media_as_parts else b'"content":"",'
             out.append(self._head + b'"role":"assistant",' + content + b'"refusal":null' + self._tail)
         for event in events:
-            if type(event) is Text:
+            if type(event) is Text and event.pieces:
                 before, after = self._text
                 if self._after_file:
                     self._after_file = False
@@ -153,7 +153,7 @@ class WholeEncoder:
         """Take some events, in order."""
         for event in events:
             match event:
-                case Text(pieces):
+                case Text(pieces) if pieces:
                     self._text += (GAP, *pieces) if self._after_file else pieces
                     self._after_file = False
                 case Reasoning(pieces):
