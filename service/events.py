@@ -7,15 +7,16 @@ yielded. A wire yields lists of events, one list for each read from the network,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import orjson
 
+from service.frozen import frozen
+
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Text:
     """One or more deltas of visible text, each the *inside of a JSON string* (escaped, UTF-8, without quotes).
 
@@ -26,14 +27,14 @@ class Text:
     pieces: tuple[bytes, ...]
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Reasoning:
     """Deltas of the model's thoughts, in the form of `Text`."""
 
     pieces: tuple[bytes, ...]
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class ToolCall:
     """A delta of a tool call.
 
@@ -48,7 +49,7 @@ class ToolCall:
     opaque: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class File:
     """A file that the model made, at a URL that lives for some minutes only."""
 
@@ -57,19 +58,19 @@ class File:
     name: str = ""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Progress:
     """A sign of work that a caller cannot see: a progress line, a replacement that is held back."""
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Extra:
     """Members of an answer that are no part of this vocabulary, kept for the dialect whose shape they have."""
 
     members: Mapping[str, Any]
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Usage:
     """Token counts. `estimated`: the numbers are ours (stages.estimate) and not the provider's.
 
@@ -84,7 +85,7 @@ class Usage:
     reported: Mapping[str, Any] | None = None
 
 
-@dataclass(slots=True, frozen=True)
+@frozen
 class Finish:
     """The answer's proper end. `usage` is None where the wire reports none; the gateway then estimates."""
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
+
+from service.frozen import frozen
 
 Role = Literal["system", "user", "assistant", "tool"]
 """`developer` is decoded as `system`: Poe knows no other name for it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TextPart:
     """A piece of plain text."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaPart:
     """An image or a file: at a URL, or as bytes.
 
@@ -36,7 +38,7 @@ class MediaPart:
 Part = TextPart | MediaPart
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Call:
     """A tool call that an assistant turn made earlier: `arguments` is JSON text as the model wrote it.
 
@@ -49,7 +51,7 @@ class Call:
     opaque: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """One message. `calls` only for `assistant`; `call_id` only for `tool`; `name` is the author's, if told."""
 
@@ -65,7 +67,7 @@ class Turn:
         return "".join([part.text for part in self.parts if isinstance(part, TextPart)])
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A function that the model may call; `parameters` is a JSON Schema, kept as the caller wrote it."""
 
@@ -75,7 +77,7 @@ class Tool:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutputFormat:
     """What the whole answer must parse as: any JSON object, or JSON that fits `schema`."""
 
@@ -84,7 +86,7 @@ class OutputFormat:
     schema: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Thinking:
     """How much the caller wants the model to think; members are None where it did not say.
 
@@ -97,7 +99,7 @@ class Thinking:
     enabled: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sampling:
     """Knobs of the sampler, None where the caller left them alone."""
 
@@ -107,7 +109,7 @@ class Sampling:
     top_logprobs: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prompt:
     """One request for one answer.
 

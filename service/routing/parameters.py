@@ -16,10 +16,11 @@ parameter; on the chat wire, which refuses unknown fields, `reasoning_effort` al
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from service.errors import Refusal
+from service.frozen import frozen
 from service.prompt import Prompt, Thinking
 from service.routing.model import Model, Parameter
 from service.routing.refusals import NONE_REFUSED
@@ -36,7 +37,7 @@ CALLERS_CONTROLS = frozenset({"reasoning_effort", "reasoning", "thinking", "thin
 SEARCH_SWITCHES = ("web_search", "enable_web_search", "web_search_enabled")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Lifted:
     """`parameters`: top-level fields on the chat wire, bot parameters on the bot wire. `dropped`: names left out."""
 

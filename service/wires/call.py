@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from service.frozen import frozen
 from service.prompt import Prompt
 from service.routing.route import Route
 from service.waiting import Waiting
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamCall:
     """A prompt on its way to one route with one key.
 

@@ -19,6 +19,8 @@ from service.writing import as_json
 CUSTOM_INPUT = "input"
 """The one parameter of the function that stands in for a tool of plain text."""
 NO_RESULT = "There is no result: the call was interrupted."
+PLAIN = frozenset({"role", "content", "name"})
+"""Members of a turn of the assistant that only says something."""
 ORPHANED = "Result of an earlier tool call:\n"
 
 
@@ -39,19 +41,22 @@ class _Reader:
     def add(self, message: Any) -> None:
         name = given(message.name) or ""
         parts = parts_of(message.content)
-        match message:
-            case models.UserMessage():
-                self.turns.append(Turn("user", parts, name=name))
-            case models.AssistantMessage():
-                self._add_assistant(message, parts, name)
-            case models.SystemMessage() | models.DeveloperMessage():
-                self.turns.append(Turn("system", parts, name=name))
-            case models.ToolMessage():
-                self._add_result(parts, message.tool_call_id)
-            case models.FunctionMessage():
-                self._add_result(parts, f"call_legacy_{self._legacy_calls}")
+        kind = type(message)  # conversations are long, and this is several times as fast as matching classes
+        if kind is models.UserMessage:
+            self.turns.append(Turn("user", parts, name=name))
+        elif kind is models.AssistantMessage:
+            self._add_assistant(message, parts, name)
+        elif kind is models.ToolMessage:
+            self._add_result(parts, message.tool_call_id)
+        elif kind is models.FunctionMessage:
+            self._add_result(parts, f"call_legacy_{self._legacy_calls}")
+        else:
+            self.turns.append(Turn("system", parts, name=name))
 
     def _add_assistant(self, message: models.AssistantMessage, parts: tuple[Part, ...], name: str) -> None:
+        if PLAIN.issuperset(message.model_fields_set):
+            self.turns.append(Turn("assistant", parts, name=name))
+            return
         refusal = given(message.refusal)
         if refusal:
             parts = (*parts, TextPart(refusal))

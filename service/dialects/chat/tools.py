@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from service.contract import models
 from service.contract.members import given
 from service.dialects.chat.history import CUSTOM_INPUT
 from service.errors import Refusal
+from service.frozen import frozen
 from service.prompt import Tool
 from service.writing import as_json
 
 Choice = Literal["auto", "none", "required"]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Toolbox:
     """The tools that the model is shown, and what it is told about choosing."""
 
