@@ -65,11 +65,12 @@ class Protocol(HttpToolsProtocol):
             return
         if self._in_head:
             self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes and not self.transport.is_closing():
             if self._head_timer is None:
                 self._await_head()
-        super().data_received(data)
-        if self._in_head and self._head_bytes > self.max_header and not self.transport.is_closing():
-            self._overflow()
+            if self._head_bytes > self.max_header:
+                self._overflow()
 
     def on_message_begin(self) -> None:
         """A request begins."""

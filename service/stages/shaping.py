@@ -38,10 +38,13 @@ class Shaper:
     def feed(self, batch: list[Event]) -> list[Event]:
         """What of a batch may pass."""
         if self._scanner is None and self._limit_tokens is None:
+            last = batch[-1] if batch else None
+            if type(last) is Finish and last.usage is not None:
+                return batch  # somebody else has counted
             for event in batch:
                 self._meter.feed(event)
-            if batch and type(batch[-1]) is Finish:
-                batch[-1] = self._with_usage(batch[-1])
+            if type(last) is Finish:
+                batch[-1] = self._with_usage(last)
             return batch
         out: list[Event] = []
         for event in batch:
