@@ -18,17 +18,20 @@ CHARACTERS_PER_TOKEN = 4
 TURN_TOKENS = 4
 MEDIA_TOKENS = 768
 
+LETTERS = "A-Za-zÀ-ɏͰ-Ͽа-яА-ЯёЁ"
 RUNS = re.compile(
-    r"(?P<words>[A-Za-zÀ-ɏͰ-Ͽа-яА-ЯёЁ]+(?:['’][A-Za-z]+)?)|(?P<digits>[0-9]+)|(?P<signs>[!-/:-@\[-`{-~]+)|\s+"
-    r"|(?P<others>[^A-Za-zÀ-ɏͰ-Ͽа-яА-ЯёЁ!-~\s]+)"
+    rf"(?P<words>[{LETTERS}]+(?:['’][A-Za-z]+)?)|(?P<digits>[0-9]+)|(?P<signs>[!-/:-@\[-`{{-~]+)|\s+"
+    rf"|(?P<others>[^{LETTERS}!-~\s]+)"
 )
+OPEN = "".join([chr(code) for code in range(0x21, 0x460) if re.match(f"[{LETTERS}!-~]", chr(code))]) + "’"
+"""Characters that the next one may belong to."""
 LONGEST = {"words": 24, "digits": 4, "signs": 64, "others": 4}
 """Characters of each kind that no common tokenizer is likely to exceed in one token, on the average of an answer."""
 WHOLE = frozenset({"words", "digits"})
 """Kinds of which a short run is a token at least. A sign may be one with the word behind it, as in `_name`."""
 COUNTED_AT_ONCE = 256
-LONGEST_OPEN = 4096
-"""Characters without a blank between them that are left uncounted because more of them may come."""
+LONGEST_OPEN = 512
+"""Such characters at the end of what came, that are left uncounted because more of them may come."""
 
 
 def text_tokens(text: str) -> float:
@@ -108,7 +111,7 @@ class Floor:
 
     def _count(self) -> None:
         text = self._open
-        end = 1 + max(text.rfind(" "), text.rfind("\n"))
+        end = len(text.rstrip(OPEN))
         if len(text) - end > LONGEST_OPEN:
             end = len(text)
         for run in RUNS.finditer(text, 0, end):
