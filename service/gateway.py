@@ -31,6 +31,7 @@ from service.settings import Placement, Settings
 from service.stages import format as formats
 from service.stages.shaping import Shaper
 from service.wires.call import UpstreamCall
+from service.wires.chat_body import EMULATED
 
 PAUSE_SECONDS = (0.25, 0.5)
 """Between two attempts with the same key."""
@@ -143,7 +144,7 @@ class Gateway:
             lease, call = await run.next_attempt()
             committed = False
             held: list[Event] = []
-            shaper = Shaper(prompt, enforce=call.route.wire == "bot", notice=record.notice)
+            shaper = Shaper(prompt, enforce=call.route.wire == "bot", refused=call.refused, notice=record.notice)
             stream = self.wires[call.route.wire].stream(call)
             try:
                 async for raw in stream:
@@ -273,6 +274,7 @@ class Run:
             idle_seconds=settings.idle_timeout,
             notice=record.notice,
             refused=refused,
+            drop=record.drop,
             waiting=self._waiting,
         )
 
@@ -328,7 +330,7 @@ class Run:
             return False
         if not self._gateway.refusals.learn(_model_id(call.route), call.route.wire, parameter):
             return False
-        if parameter != "stream_options":  # ours, not the caller's
+        if parameter not in EMULATED:
             self._record.drop(parameter)
         return True
 

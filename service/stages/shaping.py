@@ -18,14 +18,21 @@ class Shaper:
 
     `enforce`: the wire knows no token limit and may ignore stop sequences, so that the answer is ended here at the
     first of them, or once it is surely longer than the limit; `over` then says that nothing more is wanted of the
-    upstream, and `notice` is told that the limit is ours. Stop sequences of nothing but blanks are looked for on every
-    wire, since Poe refuses them.
+    upstream, and `notice` is told that the limit is ours. `refused` are members that the route does not take: stop
+    sequences among them are looked for here, and those of nothing but blanks always, since Poe refuses such.
     """
 
     __slots__ = ("_floor", "_limit_tokens", "_meter", "_prompt", "_scanner", "over")
 
-    def __init__(self, prompt: Prompt, *, enforce: bool, notice: Callable[[str], None]) -> None:
-        stops = prompt.stop if enforce else blank_stops(prompt)
+    def __init__(
+        self,
+        prompt: Prompt,
+        *,
+        enforce: bool,
+        notice: Callable[[str], None],
+        refused: frozenset[str] = frozenset(),
+    ) -> None:
+        stops = prompt.stop if enforce or "stop" in refused else blank_stops(prompt)
         self._prompt = prompt
         self._meter = Meter()
         self._scanner = StopScanner(stops) if stops else None

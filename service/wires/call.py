@@ -12,6 +12,10 @@ from service.routing.route import Route
 from service.waiting import Waiting
 
 
+def _nothing(name: str) -> None:
+    """What happens to the name of a member where nobody wants to know."""
+
+
 @frozen
 class UpstreamCall:
     """A prompt on its way to one route with one key.
@@ -19,8 +23,8 @@ class UpstreamCall:
     `parameters` are the model's own parameters, already lifted and checked. Timeouts are in seconds (interface,
     settings): `first_event` to the first sign of work, `answer` to the first visible event (or a whole answer),
     `idle` between two events after it. `notice` takes a sentence for `x-proxy-notice`.
-    `refused` names request members that this route is known to answer with 400. The wire adds what it waits to
-    `waiting`.
+    `refused` names request members that this route is known to answer with 400; `drop` takes the name of one that was
+    left out for that. The wire adds what it waits to `waiting`.
     """
 
     prompt: Prompt
@@ -33,4 +37,5 @@ class UpstreamCall:
     idle_seconds: float
     notice: Callable[[str], None]
     refused: frozenset[str] = frozenset()
+    drop: Callable[[str], None] = _nothing
     waiting: Waiting = field(default_factory=Waiting)

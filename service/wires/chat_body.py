@@ -15,6 +15,9 @@ from service.writing import as_json
 Opaque = Callable[[str], Mapping[str, Any] | None]
 """Looks up what a provider wants echoed with a call, by our id of the call."""
 
+EMULATED = frozenset({"stream_options", "stop", "response_format", "max_tokens"})
+"""Members that a model may refuse and the caller not miss: ours, done by the stages, or sent under another name."""
+
 
 def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozenset[str]) -> bytes:
     """The JSON body. `refused` names members that this model's endpoint is known to answer with 400."""
@@ -31,7 +34,8 @@ def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozens
         body["response_format"] = _response_format(prompt)
     body.update(call.parameters)
     for name in refused:
-        body.pop(name, None)
+        if body.pop(name, None) is not None and name not in EMULATED:
+            call.drop(name)
     return as_json(body)
 
 

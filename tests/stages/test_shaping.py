@@ -17,9 +17,11 @@ WORDS = "One two three four five six seven eight nine ten. "
 TURNS = (Turn("user", (TextPart("x" * 400),)),)
 
 
-def shaper(*, enforce: bool = True, notices: list[str] | None = None, **members: Any) -> Shaper:
+def shaper(
+    *, enforce: bool = True, notices: list[str] | None = None, refused: frozenset[str] = frozenset(), **members: Any
+) -> Shaper:
     told = [] if notices is None else notices
-    return Shaper(Prompt("m", TURNS, **members), enforce=enforce, notice=told.append)
+    return Shaper(Prompt("m", TURNS, **members), enforce=enforce, notice=told.append, refused=refused)
 
 
 def text(*pieces: str) -> Text:
@@ -157,3 +159,8 @@ def test_a_long_word_is_not_taken_for_many() -> None:
     """Five tokens of any large vocabulary, and 58 letters."""
     said = "information technology department development organization"
     assert shown(run(shaper(max_tokens=5), [*[text(each) for each in said], Finish("stop")])) == said
+
+
+def test_stop_sequences_that_a_model_refuses_are_looked_for() -> None:
+    stage = shaper(enforce=False, refused=frozenset({"stop"}), stop=("END",))
+    assert shown(run(stage, [text("a END b"), Finish("stop")])) == "a "
