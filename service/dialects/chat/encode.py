@@ -40,7 +40,6 @@ class StreamEncoder:
             "object": "chat.completion.chunk",
             "created": created,
             "model": model,
-            "system_fingerprint": None,
         }
         usage = b',"usage":null' if options.include_usage else b""
         self._frame = frame
@@ -192,7 +191,6 @@ class WholeEncoder:
             "object": "chat.completion",
             "created": created,
             "model": model,
-            "system_fingerprint": None,
             "choices": [choice],
             "usage": usage_object(self.finish.usage) if self.finish.usage is not None else None,
         }

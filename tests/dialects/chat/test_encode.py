@@ -47,7 +47,7 @@ def deltas(events: Sequence[Event], options: Options = PLAIN) -> list[dict[str, 
 
 def test_a_stream_of_text_is_this() -> None:
     head = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"Model",'
-    middle = '"system_fingerprint":null,"choices":[{"index":0,"delta":'
+    middle = '"choices":[{"index":0,"delta":'
     end = ',"logprobs":null,"finish_reason":null}]}'
     expected = [
         f'{head}{middle}{{"role":"assistant","content":"","refusal":null}}{end}',
