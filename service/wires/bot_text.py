@@ -123,11 +123,11 @@ class AnswerText:
         return events
 
     def _split(self, pieces: list[bytes], joined: bytes, thoughts: Thoughts) -> list[Event]:
-        held_before = thoughts.holds
-        parts = thoughts.feed(read([joined]))
+        text = read([joined])
+        parts = thoughts.feed(text)
         if thoughts.passed:
             self._thoughts = None
-            if len(parts) == 1 and not parts[0][0] and not held_before and len(pieces) > 1:
+            if parts == [(False, text)]:
                 return self._files.text(pieces, joined)
         events: list[Event] = []
         for is_thought, text in parts:

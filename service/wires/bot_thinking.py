@@ -37,11 +37,6 @@ class Thoughts:
         self._newlines = 0
         self._where: Literal["start", "line", "mark", "quote", "gap"] = "start"
 
-    @property
-    def holds(self) -> bool:
-        """Whether some text is held back because it may be the start of thoughts."""
-        return bool(self._held)
-
     def feed(self, text: str) -> list[Part]:
         """The parts of `text`, after what was held back before it; without what must be held back now."""
         if self.passed:

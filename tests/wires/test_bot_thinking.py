@@ -72,3 +72,15 @@ def test_a_bots_thoughts_become_reasoning() -> None:
     expected = Answer(text="The answer.\n\n> quoted\n ", thoughts="**A plan**\n\nI think: > 1.", finish="stop")
     assert ours([body + DONE]) == expected
     assert ours([body + DONE], held=True) == expected
+
+
+def test_how_events_arrive_together_makes_no_difference() -> None:
+    said = ["*Thinking...*\n\n> The ", "user ", "wrote.", "\n> \n> I ", "answer.", "\n\n", "One ", "two"]
+    events = [*[text(piece) for piece in said], DONE]
+    for cuts in range(1 << (len(events) - 1)):
+        reads = [b""]
+        for place, each in enumerate(events):
+            reads[-1] += each
+            if cuts >> place & 1:
+                reads.append(b"")
+        assert ours(reads) == Answer(text="One two", thoughts="The user wrote.\n\nI answer.", finish="stop")
