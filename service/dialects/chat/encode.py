@@ -198,7 +198,8 @@ class WholeEncoder:
 
     def _content(self) -> Any:
         if self._files:
-            texts = [{"type": "text", "text": read(self._text)}] if self._text else []
+            text = read(self._text)
+            texts = [{"type": "text", "text": text}] if text else []
             return [*texts, *[part(file) for file in self._files]]
         if self._text:
             return orjson.Fragment(_quoted(self._text))
