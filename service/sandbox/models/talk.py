@@ -11,7 +11,9 @@ from service.sandbox.answer import Act, Answer, CallTool, Pace, Say, Think, Wait
 from service.sandbox.ask import Ask, AskTurn, OfferedTool
 from service.sandbox.models.choice import choose_tools
 from service.sandbox.models.model import SandboxModel
+from service.sandbox.models.orders import told_to_answer_json
 from service.sandbox.models.signature import thought_signature
+from service.sandbox.models.structured import structured
 from service.sandbox.sampling import sample
 from service.sandbox.text import compact_json
 
@@ -25,19 +27,26 @@ def echo(ask: Ask, model: SandboxModel) -> Answer:
 
 
 def general(ask: Ask, model: SandboxModel) -> Answer:
-    """Calls a tool where one is offered and fits; runs tool results through; else echoes. Thinks when told to."""
+    """Calls a tool where one is offered and fits; runs tool results through; else echoes. Thinks when told to.
+
+    Answers JSON where the system prompt says so, since that is the only way to ask for it here (poe.md 8.22).
+    """
     acts: list[Act] = []
     if model.thinking(ask.parameters):
         acts.append(Think(_thoughts(ask)))
-    if ask.results:
-        return Answer((*acts, Say(_read_results(ask))))
-    chosen = choose_tools(ask) if model.takes_tools else ()
+    chosen = choose_tools(ask) if model.takes_tools and not ask.results else ()
     if not chosen:
-        return Answer((*acts, *echo(ask, model).acts))
+        return Answer((*acts, *_in_words(ask, model).acts))
     if model.call_ids == "kimi":
         acts.append(Say(f"I'll use the {chosen[0].name} tool."))
     acts.extend(_call(tool, index, ask, model) for index, tool in enumerate(chosen))
     return Answer(tuple(acts), finish="tool_calls")
+
+
+def _in_words(ask: Ask, model: SandboxModel) -> Answer:
+    if told_to_answer_json(ask):
+        return structured(ask, model)
+    return say(_read_results(ask)) if ask.results else echo(ask, model)
 
 
 def reasoner(ask: Ask, model: SandboxModel) -> Answer:
