@@ -286,7 +286,8 @@ class Drain:
     def on_signal(self) -> None:
         """Begin, or end at once where it has begun."""
         if self._task is not None:
-            self._server.force_exit = self._server.should_exit = True
+            self._end_streams()
+            self._server.should_exit = True
             return
         self._gateway.draining = True
         self._gateway.log.event("info", "draining", open_requests=self._gateway.open_requests)
@@ -299,11 +300,15 @@ class Drain:
         while self._gateway.open_requests and loop.time() < deadline:  # noqa: ASYNC110 - requests need set no event
             await asyncio.sleep(POLL_SECONDS)
         if self._gateway.open_requests:
-            self._gateway.expired = True
-            for task in list(self._server.server_state.tasks):
-                task.cancel()
+            self._end_streams()
             await asyncio.sleep(POLL_SECONDS)
         self._server.should_exit = True
+
+    def _end_streams(self) -> None:
+        """End what is open; each caller is told so."""
+        self._gateway.expired = True
+        for task in list(self._server.server_state.tasks):
+            task.cancel()
 
 
 def calm_collector() -> None:

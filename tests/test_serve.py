@@ -1,0 +1,225 @@
+"""The process as an operator meets it: how it starts, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN = "access-token-of-the-tests"
+ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+START_SECONDS = 20.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+        return port
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, "-m", "service", *options]
+
+
+def ended(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A start that is expected to end by itself."""
+    return subprocess.run(
+        command(*options),
+        cwd=folder,
+        env={**ENVIRONMENT, **environment},
+        capture_output=True,
+        text=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+
+
+class Process:
+    """A service that runs in a process of its own."""
+
+    def __init__(self, folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.port, self.metrics_port = free_port(), free_port()
+        given = {"METRICS_PORT": str(self.metrics_port), "HOST": "127.0.0.1", **environment}
+        self._log, self._errors = folder / "log", folder / "errors"
+        with self._log.open("wb") as log, self._errors.open("wb") as errors:
+            self.popen = subprocess.Popen(
+                command("--port", str(self.port), *options),
+                cwd=folder,
+                env={**ENVIRONMENT, **given},
+                stdout=log,
+                stderr=errors,
+            )
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text()
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [orjson.loads(line) for line in self._log.read_bytes().splitlines()]
+
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.popen.poll() is None, self.errors
+            try:
+                if httpx.get(f"{self.url}/ready").status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise AssertionError(f"not ready: {self.errors}")
+
+
+@contextmanager
+def process(folder: Path, *options: str, **environment: str) -> Iterator[Process]:
+    running = Process(folder, options, environment)
+    try:
+        running.wait_until_ready()
+        yield running
+    finally:
+        running.popen.kill()
+        running.popen.wait()
+
+
+SANDBOX = {"SANDBOX": "1", "ACCESS_TOKENS": f"tests:{TOKEN}"}
+
+
+def ask(running: Process, text: str, model: str = "sandbox-slow", **members: Any) -> httpx.Response:
+    body = {"model": model, "messages": [{"role": "user", "content": text}], **members}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    return httpx.post(f"{running.url}/v1/chat/completions", json=body, headers=headers, timeout=30)
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, "POE_API_KEYS"),
+        ({"SANDBOX": "1"}, "ACCESS_TOKENS"),
+        ({"POE_API_KEYS": "your-api-key-1", **SANDBOX}, "POE_API_KEYS"),
+        ({"POE_API_KEYS": "a-good-looking-key,,b", **SANDBOX}, "POE_API_KEYS"),
+        ({"ACCESS_TOKENS": "short-secret", "SANDBOX": "1"}, "ACCESS_TOKENS"),
+        ({"KEEPALIVE": "soon", **SANDBOX}, "KEEPALIVE"),
+        ({"MAX_BODY": "20 elephants", **SANDBOX}, "MAX_BODY"),
+        ({"CONFIG_FILE": "nowhere.toml", **SANDBOX}, "CONFIG_FILE"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_stops_the_start(tmp_path: Path, environment: dict[str, str], named: str) -> None:
+    result = ended(tmp_path, **environment)
+    assert result.returncode == 78
+    assert result.stdout == ""
+    assert named in result.stderr
+    assert len(result.stderr.splitlines()) == 1, result.stderr
+    for secret in ("your-api-key-1", "a-good-looking-key", "short-secret"):
+        assert secret not in result.stderr
+
+
+def test_a_busy_port_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = ended(tmp_path, "--port", str(port), HOST="127.0.0.1", **SANDBOX)
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "--port" in result.stderr
+    assert str(port) in result.stderr
+
+
+def test_a_busy_metrics_port_is_a_warning_at_a_desk_and_the_end_elsewhere(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        result = ended(tmp_path, HOST="127.0.0.1", PORT=str(free_port()), METRICS_PORT=port, **SANDBOX)
+        assert result.returncode == 1
+        assert "METRICS_PORT" in result.stderr
+        with process(tmp_path, "--dev", METRICS_PORT=port) as running:
+            assert any("no metrics" in line["message"] for line in running.lines)
+
+
+def test_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
+    with process(tmp_path, "--dev") as running:
+        line = next(line for line in running.errors.splitlines() if line.startswith("curl "))
+        words = shlex.split(line)
+        headers = dict(word.split(": ", 1) for word in words if re.match(r"[A-Za-z-]+: ", word))
+        address = next(word for word in words if word.startswith("http"))
+        reply = httpx.post(address, content=words[words.index("-d") + 1], headers=headers, timeout=20)
+        assert reply.status_code == 200
+        assert reply.headers["x-proxy-notice"] == "sandbox"
+        assert reply.text.endswith("data: [DONE]\n\n")
+        kept = tmp_path / "data" / "access-token"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert kept.read_text().strip() in line
+
+
+def test_metrics_are_on_a_port_of_their_own(tmp_path: Path) -> None:
+    with process(tmp_path, **SANDBOX) as running:
+        assert ask(running, "hello", "sandbox-echo").status_code == 200
+        time.sleep(0.3)
+        text = httpx.get(f"http://127.0.0.1:{running.metrics_port}/metrics").text
+        assert 'outcome="ok"' in text
+        assert "process_resident_memory_bytes" in text
+        assert httpx.get(f"{running.url}/metrics").status_code == 404
+
+
+def start(job: Any) -> tuple[threading.Thread, list[Any]]:
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.append(job()))
+    thread.start()
+    return thread, results
+
+
+def test_a_drain_finishes_what_is_open_and_refuses_what_is_new(tmp_path: Path) -> None:
+    with process(tmp_path, **SANDBOX) as running:
+        thread, results = start(lambda: ask(running, "speed: 10\n" + "word " * 15, stream=True))
+        time.sleep(0.5)
+        running.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        ready = httpx.get(f"{running.url}/ready")
+        assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+        assert httpx.get(f"{running.url}/health").status_code == 200
+        late = ask(running, "hello", "sandbox-echo")
+        assert late.status_code == 503
+        assert late.headers["retry-after"]
+        assert late.json()["error"]["code"] == "overloaded"
+        thread.join(20)
+        assert results[0].text.endswith("data: [DONE]\n\n")
+        assert running.popen.wait(10) == 0
+
+
+def test_a_stream_longer_than_the_drain_ends_with_an_honest_error(tmp_path: Path) -> None:
+    with process(tmp_path, DRAIN_TIMEOUT="0.5", **SANDBOX) as running:
+        thread, results = start(lambda: ask(running, "speed: 2\n" + "word " * 60, stream=True))
+        time.sleep(0.7)
+        running.popen.send_signal(signal.SIGTERM)
+        assert running.popen.wait(10) == 0
+        thread.join(10)
+        assert "[DONE]" not in results[0].text
+        last = orjson.loads(results[0].text.rstrip().splitlines()[-1].removeprefix("data: "))
+        assert last["error"]["code"] == "overloaded"
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with process(tmp_path, **SANDBOX) as running:
+        thread, results = start(lambda: ask(running, "speed: 1\n" + "word " * 60))
+        time.sleep(0.5)
+        running.popen.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        began = time.monotonic()
+        running.popen.send_signal(signal.SIGTERM)
+        assert running.popen.wait(10) == 0
+        assert time.monotonic() - began < 3
+        thread.join(10)
+        assert results[0].json()["error"]["code"] == "overloaded"
