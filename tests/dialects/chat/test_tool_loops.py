@@ -11,11 +11,12 @@ import openai
 import orjson
 import pytest
 
+from service.dialects.chat.encode import KEEPALIVE
 from service.stages.shaping import LIMIT_NOTICE
 from tests.contract.replies import assert_stream_conforms
 from tests.dialects.chat.conftest import Talk
 from tests.dialects.chat.folding import chunks_of, folded, plain
-from tests.running import TOKEN
+from tests.running import TOKEN, running, sandboxed
 
 WIRES = ("chat", "bot")
 UPSTREAM_IDS = {
@@ -264,6 +265,29 @@ def test_any_object_can_be_asked_for(talk: Talk, wire: str) -> None:
     body = [user("Tell me.")]
     answer = ask(talk, "sandbox-json", body, wire, stream=False, response_format={"type": "json_object"})
     assert isinstance(orjson.loads(answer["message"]["content"]), dict)
+
+
+def test_a_stream_that_is_held_back_is_kept_alive() -> None:
+    """Its head leaves at its deadline, comments follow, and then either all of the answer or the error in band."""
+    with (
+        sandboxed(first_word_seconds=0.5) as (url, _),
+        running(url, HEAD_DEADLINE="100ms", KEEPALIVE="100ms") as gateway,
+        httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20) as client,
+    ):
+        for prompt in ('Tell me of "Ann".', "Be hopeless."):
+            body = {"model": "sandbox-json", "messages": [user(prompt)], "stream": True, "response_format": FORMAT}
+            reply = client.post("/v1/chat/completions", json=body, headers={"x-proxy-wire": "chat"})
+            assert reply.status_code == 200
+            silence, first = reply.content.split(b"data: ", 1)
+            assert silence.count(KEEPALIVE) >= 3
+            assert silence.replace(KEEPALIVE, b"") == b""
+            if "Ann" in prompt:
+                content = plain(folded(reply.content))["message"]["content"]
+                assert orjson.loads(content)["name"] == "Ann"
+            else:
+                assert_stream_conforms(reply.content)
+                assert b'"code":"schema_mismatch"' in first
+                assert b"[DONE]" not in first
 
 
 def test_a_schema_that_cannot_be_used_costs_nothing(talk: Talk) -> None:
