@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
 import orjson
 
+FENCED = re.compile(r"```\w*\n(.*)\n```", re.DOTALL)
+MARKS = (
+    (re.compile(r"`([^`]+)`"), r"<code>\1</code>"),
+    (re.compile(r"\*\*([^*]+)\*\*"), r"<b>\1</b>"),
+    (re.compile(r"\[([^\]]+)\]\((https?://[^)\s]+)\)"), r'<a href="\2">\1</a>'),
+)
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -42,7 +49,7 @@ def _operation(document: Mapping[str, Any], method: str, path: str, operation: M
     parts.append("<ul>")
     for status, answer in operation["responses"].items():
         resolved = _resolve(document, answer)
-        parts.append(f"<li><code>{status}</code> {escape(resolved.get('description', ''))}")
+        parts.append(f"<li><code>{status}</code> {_inline(resolved.get('description', ''))}")
     return "".join(parts) + "</ul>"
 
 
@@ -53,7 +60,7 @@ def _example(example: Mapping[str, Any]) -> str:
 
 def _schema(name: str, schema: Mapping[str, Any]) -> str:
     rows = [
-        f"<li><code>{escape(member)}</code> {escape(_kind(shape))} {escape(shape.get('description', ''))}"
+        f"<li><code>{escape(member)}</code> {escape(_kind(shape))} {_inline(shape.get('description', ''))}"
         for member, shape in schema.get("properties", {}).items()
     ]
     about = _prose(schema.get("description", ""))
@@ -68,7 +75,20 @@ def _kind(shape: Mapping[str, Any]) -> str:
 
 
 def _prose(text: str) -> str:
-    return "".join([f"<p>{escape(paragraph)}</p>" for paragraph in text.split("\n\n") if paragraph.strip()])
+    return "".join([_paragraph(paragraph) for paragraph in text.strip().split("\n\n") if paragraph.strip()])
+
+
+def _paragraph(text: str) -> str:
+    fenced = FENCED.fullmatch(text.strip())
+    return f"<pre>{escape(fenced.group(1))}</pre>" if fenced else f"<p>{_inline(text)}</p>"
+
+
+def _inline(text: str) -> str:
+    """The marks that our own descriptions use: code, bold, links."""
+    marked = escape(text, quote=False)
+    for pattern, replacement in MARKS:
+        marked = pattern.sub(replacement, marked)
+    return marked
 
 
 def _resolve(document: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:
