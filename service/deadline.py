@@ -45,14 +45,17 @@ class Deadlines:
 
 
 class Deadline:
-    """One limit: cancels its task when the time is over, and turns that into `TimeoutError`."""
+    """One limit: cancels its task when the time is over, and turns that into `TimeoutError`.
 
-    __slots__ = ("_all", "_passed", "_seconds", "_task", "ends_at")
+    Inside of the block it is still a cancellation; `passed` tells the two apart.
+    """
+
+    __slots__ = ("_all", "_seconds", "_task", "ends_at", "passed")
 
     def __init__(self, all_: Deadlines, seconds: float) -> None:
         self._all = all_
         self._seconds = seconds
-        self._passed = False
+        self.passed = False
 
     def __enter__(self) -> Deadline:
         loop = asyncio.get_running_loop()
@@ -63,7 +66,7 @@ class Deadline:
 
     def pass_(self) -> None:
         """The time is over."""
-        self._passed = True
+        self.passed = True
         if self._task is not None:
             self._task.cancel()
 
@@ -71,7 +74,7 @@ class Deadline:
         self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
     ) -> None:
         self._all.discard(self)
-        if not self._passed or self._task is None:
+        if not self.passed or self._task is None:
             return
         # Somebody else may have cancelled the task in the same moment: then that is what counts.
         if self._task.uncancel() == 0 and kind is asyncio.CancelledError:

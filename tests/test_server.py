@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from service.dialects.chat.encode import StreamEncoder
 from tests.running import TOKEN, Running, running, sandboxed
 
 BODY = orjson.dumps({"model": "sandbox-echo", "messages": [{"role": "user", "content": "hello"}]})
@@ -227,3 +228,36 @@ def test_a_failure_behind_a_head_that_left_is_told_in_band(sandbox_url: str) -> 
     last = orjson.loads(reply.text.rstrip().splitlines()[-1].removeprefix("data: "))
     assert last["error"]["code"] == "upstream_timeout"
     assert gateway.lines()[-1]["outcome"] == "upstream_timeout"
+
+
+def streamed(gateway: Running, words: str) -> tuple[str, dict[str, Any]]:
+    """The text of a stream from the failing model on the chat wire, and its last event."""
+    asked = {"model": "sandbox-failing", "stream": True, "messages": [{"role": "user", "content": words}]}
+    headers = {"Authorization": f"Bearer {TOKEN}", "x-proxy-wire": "chat"}
+    reply = httpx.post(f"{gateway.url}/v1/chat/completions", json=asked, headers=headers, timeout=10)
+    assert reply.status_code == 200
+    assert "[DONE]" not in reply.text
+    last: dict[str, Any] = orjson.loads(reply.text.rstrip().splitlines()[-1].removeprefix("data: "))
+    return reply.text, last
+
+
+def test_the_total_time_ends_a_stream_that_has_begun_in_band(sandbox_url: str) -> None:
+    with running(sandbox_url, TOTAL_TIMEOUT="0.6") as gateway:
+        text, last = streamed(gateway, "fail: stall 9 after 3")
+        assert "content" in text
+        assert last["error"]["code"] == "upstream_timeout"
+        assert gateway.lines()[-1]["outcome"] == "upstream_timeout"
+
+
+def test_a_fault_of_ours_ends_a_stream_that_has_begun_in_band(
+    sandbox_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> bytes:
+        raise RuntimeError("a secret of the code")
+
+    monkeypatch.setattr(StreamEncoder, "_finish", broken)
+    with running(sandbox_url) as gateway:
+        text, last = streamed(gateway, "fail: length after 3")
+        assert last["error"]["code"] == "internal_error"
+        assert "secret" not in text
+        assert [line["error"] for line in gateway.lines("internal error")] == ["RuntimeError"]

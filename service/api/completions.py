@@ -15,6 +15,7 @@ from service.api.pacer import Pacer
 from service.api.render import Headers
 from service.api.validation import parse
 from service.contract.models import ChatCompletionRequest
+from service.deadline import Deadline
 from service.dialects.chat.decode import decode
 from service.dialects.chat.encode import KEEPALIVE, StreamEncoder, WholeEncoder
 from service.dialects.chat.options import Options
@@ -22,10 +23,10 @@ from service.errors import Refusal
 from service.events import Event, Finish
 from service.gateway import Gateway
 from service.observe.record import Record
-from service.prompt import Prompt
 from service.routing.route import WireName
 
 WIRES: tuple[WireName, ...] = ("bot", "chat")
+INTERNAL = Refusal(500, "This service failed in the middle of its answer.", type_="server_error", code="internal_error")
 Answer = AsyncGenerator[list[Event], None]
 
 
@@ -45,8 +46,11 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
         if gateway.sandboxed:
             record.notice("sandbox")
         answer = gateway.answer(prompt, record, _forced(scope))
-        with gateway.deadlines.within(gateway.settings.total_timeout):
-            await (_streamed if prompt.stream else _whole)(answer, prompt, options, gateway, record, send)
+        with gateway.deadlines.within(gateway.settings.total_timeout) as deadline:
+            if prompt.stream:
+                await _streamed(answer, options, gateway, record, send, deadline)
+            else:
+                await _whole(answer, options, record, send)
     except TimeoutError:
         raise _too_slow() from None
     finally:
@@ -70,9 +74,7 @@ def _too_slow() -> Refusal:
     return Refusal(504, message, type_="server_error", code="upstream_timeout")
 
 
-async def _whole(
-    answer: Answer, prompt: Prompt, options: Options, gateway: Gateway, record: Record, send: Send
-) -> None:
+async def _whole(answer: Answer, options: Options, record: Record, send: Send) -> None:
     encoder = WholeEncoder(options)
     async with aclosing(answer):
         async for events in answer:
@@ -87,7 +89,7 @@ async def _whole(
 
 
 async def _streamed(
-    answer: Answer, prompt: Prompt, options: Options, gateway: Gateway, record: Record, send: Send
+    answer: Answer, options: Options, gateway: Gateway, record: Record, send: Send, deadline: Deadline
 ) -> None:
     def head() -> Headers:
         return [*told(record), (b"content-type", b"text/event-stream"), (b"cache-control", b"no-cache, no-transform")]
@@ -108,23 +110,27 @@ async def _streamed(
                     record.end("ok", 200)
                 elif data:
                     await pacer.write(data)
-    except (Refusal, TimeoutError, asyncio.CancelledError) as problem:
-        refusal = _told_in_band(problem, gateway)
+    except BaseException as problem:
+        refusal = _told_in_band(problem, gateway, deadline)
         if refusal is None or not pacer.started:
             raise
         await pacer.write(StreamEncoder.fail(refusal), last=True)
         record.end(refusal.code or refusal.type, 200)
+        if refusal is INTERNAL:
+            raise  # to be told to the log
     finally:
         pacer.stop()
 
 
-def _told_in_band(problem: BaseException, gateway: Gateway) -> Refusal | None:
+def _told_in_band(problem: BaseException, gateway: Gateway, deadline: Deadline) -> Refusal | None:
     """What ends a stream that has begun; None where there is nobody left to tell."""
     if isinstance(problem, Refusal):
         return problem
-    if isinstance(problem, asyncio.CancelledError):
-        return overloaded("This service is stopping.") if gateway.expired else None
-    return _too_slow()
+    if not isinstance(problem, asyncio.CancelledError):
+        return INTERNAL if isinstance(problem, Exception) else None
+    if deadline.passed:
+        return _too_slow()
+    return overloaded("This service is stopping.") if gateway.expired else None
 
 
 def _answer_id() -> str:

@@ -123,12 +123,12 @@ class Exchange:
         await self._send(message)
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        if not self._head_left:
-            self._head_left = True
-            self.record.status = status
-            await self._send(
-                {"type": "http.response.start", "status": status, "headers": [*headers, *self.cross_origin]}
-            )
+        if self._head_left:
+            return  # what has begun cannot become an error now: the connection ends, which says as much
+        self._head_left = True
+        self.record.status = status
+        told = [*headers, *self.cross_origin]
+        await self._send({"type": "http.response.start", "status": status, "headers": told})
         await self._send({"type": "http.response.body", "body": b"" if self._method == "HEAD" else body})
 
     async def refuse(self, refusal: Refusal) -> None:

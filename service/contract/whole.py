@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Strict
 
-
 BEYOND = 2.0**63
 """From here on a float is what is left of an integer that was too long to read, and tells another number."""
 
