@@ -257,7 +257,7 @@ def test_a_fault_of_ours_ends_a_stream_that_has_begun_in_band(
 
     monkeypatch.setattr(StreamEncoder, "_finish", broken)
     with running(sandbox_url) as gateway:
-        text, last = streamed(gateway, "fail: length after 3")
+        text, last = streamed(gateway, "fail: stall 0.3 after 2\none two three four")
         assert last["error"]["code"] == "internal_error"
         assert "secret" not in text
         assert [line["error"] for line in gateway.lines("internal error")] == ["RuntimeError"]
