@@ -271,6 +271,10 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
         {"items": {"anyOf": [{"minLength": 3}] * 2000}},
         "[" + ",".join(['"ab"'] * 5000) + "]",
     ),
+    "many choices, each of them wrong about all of a long answer": (
+        {"anyOf": [{"items": {"minLength": 3}}] * 500},
+        "[" + ",".join(['"ab"'] * 3000) + "]",
+    ),
     "a pattern that backtracks": ({"pattern": "^(a+)+$"}, '"' + "a" * 100_000 + '!"'),
     "64 large patterns": ({"allOf": [{"pattern": rf"\p{{L}}{{1,50}}{i}"} for i in range(64)]}, '"x"'),
     "65 patterns": ({"$defs": {str(i): {"pattern": "a"} for i in range(65)}}, '"x"'),
