@@ -71,3 +71,12 @@ def test_a_model_told_to_call_calls_though_nothing_fits(url: str) -> None:
     assert [call["function"]["name"] for call in message["tool_calls"]] == ["getWeather"]
     idle = message_of(post_chat(url, "sandbox-tools", conversation("Be kind.", "Hello"), tools=[WEATHER, CLOCK]))
     assert idle["content"] == "Hello"
+
+
+def test_a_model_told_so_calls_one_at_a_time(url: str) -> None:
+    text = "What is the weather, and what says the clock?"
+    both = message_of(post_chat(url, "sandbox-tools", conversation("Be kind.", text), tools=[WEATHER, CLOCK]))
+    assert len(both["tool_calls"]) == 2
+    order = "Call at most one function at a time."
+    one = message_of(post_chat(url, "sandbox-tools", conversation(order, text), tools=[WEATHER, CLOCK]))
+    assert [call["function"]["name"] for call in one["tool_calls"]] == ["getWeather"]

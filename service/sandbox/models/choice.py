@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from service.sandbox.ask import Ask, OfferedTool
-from service.sandbox.models.orders import told_to_call
+from service.sandbox.models.orders import told_to_call, told_to_call_one
 
 # Words in names of tools that say nothing about what they are for.
 _EMPTY_WORDS = frozenset({"get", "set", "the", "run", "use", "tool", "make", "function", "and", "for", "with"})
@@ -16,8 +16,8 @@ def choose_tools(ask: Ask) -> tuple[OfferedTool, ...]:
     """The tools to call now, none where plain text will do.
 
     A forced tool is called, and so is a single one. Of several, those that the prompt names; else those that share a
-    telling word with it. `required`, in the request or in the system prompt's words, calls the first if nothing fits;
-    without parallel calls only the first is called.
+    telling word with it. `required` calls the first if nothing fits; without parallel calls only the first is called.
+    Both may also be said in the system prompt, since bots know no other way.
     """
     if ask.forced_tool is not None:
         return tuple(tool for tool in ask.tools if tool.name == ask.forced_tool)
@@ -32,7 +32,7 @@ def choose_tools(ask: Ask) -> tuple[OfferedTool, ...]:
     ]
     if not chosen and (ask.tool_choice == "required" or told_to_call(ask)):
         chosen = [ask.tools[0]]
-    return tuple(chosen if ask.parallel else chosen[:1])
+    return tuple(chosen if ask.parallel and not told_to_call_one(ask) else chosen[:1])
 
 
 def _telling_words(name: str) -> set[str]:
