@@ -1,0 +1,48 @@
+"""openai's Python clients, synchronous and asynchronous, before the shared gateway and its sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.clients.catalogue import await_catalogue
+from tests.clients.speaker import Speaker, speaker
+from tests.running import Running
+
+
+@pytest.fixture(scope="session")
+def served(gateway: Running) -> Running:
+    """The shared gateway once it knows the sandbox's models."""
+    await_catalogue(gateway.url)
+    return gateway
+
+
+@pytest.fixture(params=["sync", "async"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Which of the SDK's two clients."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(params=["chat", "bot"])
+def wire(request: pytest.FixtureRequest) -> str:
+    """Which of Poe's endpoints the gateway uses."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+async def client(served: Running, kind: str, wire: str) -> AsyncIterator[Speaker]:
+    """A client that asks for one wire."""
+    made = speaker(served.url, kind, wire)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def anywhere(served: Running, kind: str) -> AsyncIterator[Speaker]:
+    """A client that leaves the wire to the gateway."""
+    made = speaker(served.url, kind)
+    yield made
+    await made.close()
