@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.clients.catalogue import await_catalogue
-from tests.clients.speaker import Speaker, speaker
+from tests.clients.speaker import Speaker, speaking
 from tests.running import Running
 
 
@@ -35,14 +35,12 @@ def wire(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 async def client(served: Running, kind: str, wire: str) -> AsyncIterator[Speaker]:
     """A client that asks for one wire."""
-    made = speaker(served.url, kind, wire)
-    yield made
-    await made.close()
+    async with speaking(served.url, kind, wire) as made:
+        yield made
 
 
 @pytest.fixture
 async def anywhere(served: Running, kind: str) -> AsyncIterator[Speaker]:
     """A client that leaves the wire to the gateway."""
-    made = speaker(served.url, kind)
-    yield made
-    await made.close()
+    async with speaking(served.url, kind) as made:
+        yield made

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +46,9 @@ class Speaker:
         """The response with its headers; `.parse()` gives the answer."""
         return await settled(self.client.chat.completions.with_raw_response.create(**members))
 
-    async def close(self) -> None:
-        """Let go of the client's connections."""
-        await settled(self.client.close())
 
-
-def speaker(url: str, kind: str, wire: str | None = None, **options: Any) -> Speaker:
+@asynccontextmanager
+async def speaking(url: str, kind: str, wire: str | None = None, **options: Any) -> AsyncIterator[Speaker]:
     """A `sync` or `async` client that holds every answer against the SDK's own types, and tries only once."""
     members: dict[str, Any] = {
         "base_url": f"{url}/v1",
@@ -58,12 +57,16 @@ def speaker(url: str, kind: str, wire: str | None = None, **options: Any) -> Spe
         "timeout": PATIENCE_SECONDS,
         "default_headers": {} if wire is None else {"x-proxy-wire": wire},
         "_strict_response_validation": True,
+        **options,
     }
     # Without the costly look at the machine's certificates and proxies.
     bare: dict[str, Any] = {"verify": False, "trust_env": False}
     if kind == "sync":
-        return Speaker(openai.OpenAI(http_client=openai.DefaultHttpxClient(**bare), **{**members, **options}))
-    return Speaker(openai.AsyncOpenAI(http_client=openai.DefaultAsyncHttpxClient(**bare), **{**members, **options}))
+        with openai.OpenAI(http_client=openai.DefaultHttpxClient(**bare), **members) as client:
+            yield Speaker(client)
+    else:
+        async with openai.AsyncOpenAI(http_client=openai.DefaultAsyncHttpxClient(**bare), **members) as client:
+            yield Speaker(client)
 
 
 async def settled(value: Any) -> Any:
