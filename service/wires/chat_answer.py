@@ -298,11 +298,12 @@ def whole_answer(payload: object, *, media: bool) -> list[Event]:
         events.append(Extra({"logprobs": orjson.loads(as_json(first["logprobs"]))}))
     reason = finish_reason(first.get("finish_reason") or "stop", calls)
     calls.check(reason)
-    if reason in ("stop", "tool_calls") and not any([_says_something(event) for event in events]):
+    if reason in ("stop", "tool_calls") and not any([says_something(event) for event in events]):
         raise Failure(Kind.EMPTY, "The model's answer is empty.")
     events.append(Finish(reason, usage_of(payload.get("usage"))))
     return events
 
 
-def _says_something(event: Event) -> bool:
+def says_something(event: Event) -> bool:
+    """Whether an answer that holds this event and no other is more than nothing."""
     return isinstance(event, VISIBLE) or (isinstance(event, Extra) and "refusal" in event.members)

@@ -15,12 +15,13 @@ import orjson
 
 from service.errors import Failure, Kind
 from service.events import Event, Extra, Finish, FinishReason, Text, Usage, escape
-from service.wires.chat_answer import Calls, finish_reason, message_events, usage_of
+from service.wires.chat_answer import Calls, finish_reason, message_events, says_something, usage_of
 from service.wires.http import failure_from_error
 from service.wires.pieces import all_sound
 from service.wires.sse import SseReader, parse_frame
 
 TEXT_MARKER = b'"content":'
+TEXTS = ("content", "reasoning_content", "reasoning")
 
 
 class ChatReader:
@@ -35,7 +36,7 @@ class ChatReader:
         self._calls = Calls()
         self._reason: FinishReason | None = None
         self._usage: Usage | None = None
-        self._half = ""
+        self._halves: dict[str, str] = {}
         self._any = False
         self._done = False
 
@@ -67,14 +68,13 @@ class ChatReader:
             uniform = uniform and not (self._before and frames.startswith(self._before))  # once is enough for one read
             frame, _, frames = frames.partition(b"\n\n")
             events += self._frame(frame)
-        if events:
-            self._any = True
+        self._any = self._any or any([says_something(event) for event in events])
         return events
 
     def _run(self, frames: bytes) -> tuple[list[bytes], bytes] | None:
         """The texts of the frames at the beginning that fit the pattern, and the frames behind them."""
         before, after = self._before, self._after
-        if not before or self._half or not frames.startswith(before):
+        if not before or self._halves or not frames.startswith(before):
             return None
         pieces = frames[len(before) :].split(after + before)
         pieces[-1], _, rest = pieces[-1].partition(after)
@@ -110,12 +110,19 @@ class ChatReader:
         return events
 
     def _delta(self, delta: Mapping[str, Any]) -> list[Event]:
-        content = delta.get("content")
-        if self._half or (isinstance(content, str) and content and "\ud800" <= content[-1] <= "\udbff"):
-            text = self._half + (content if isinstance(content, str) else "")
-            self._half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-            delta = {**delta, "content": text[: len(text) - len(self._half)]}
+        for name in TEXTS:
+            text = delta.get(name)
+            if self._halves or (isinstance(text, str) and "\ud800" <= text[-1:] <= "\udbff"):
+                delta = {**delta, name: self._without_half(name, text)}
         return message_events(delta, self._calls)
+
+    def _without_half(self, name: str, text: object) -> str:
+        """The text that can be read now: half of a surrogate pair at its end waits for the other one."""
+        joined = self._halves.pop(name, "") + (text if isinstance(text, str) else "")
+        if not "\ud800" <= joined[-1:] <= "\udbff":
+            return joined
+        self._halves[name] = joined[-1]
+        return joined[:-1]
 
     def _learn(
         self, frame: bytes, chunk: Mapping[str, Any], choice: Mapping[str, Any], delta: Mapping[str, Any]
@@ -138,7 +145,8 @@ class ChatReader:
         self._calls.check(self._reason)
         if not self._any and self._reason in ("stop", "tool_calls"):
             raise Failure(Kind.EMPTY, "The model's answer is empty.")
-        tail: list[Event] = [Text((escape(self._half),))] if self._half else []
+        half = self._halves.get("content")
+        tail: list[Event] = [Text((escape(half),))] if half else []
         return [*tail, Finish(self._reason, self._usage)]
 
 

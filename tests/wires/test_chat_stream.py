@@ -244,3 +244,18 @@ def test_batches_do_not_matter(data: st.DataObject) -> None:
     assert reader.over
     assert told(events) == 'a\\"é🙂\n'
     assert orjson.loads(orjson.dumps(told(events))) == told(events)
+
+
+def test_thoughts_may_be_cut_in_the_middle_of_a_character_too() -> None:
+    thoughts = [{"reasoning_content": half, "reasoning": half} for half in ("a\ud83d", "\ude42b")]
+    chunks = [*[chunk(each) for each in thoughts], chunk({"content": "c"}), chunk({}, "stop")]
+    events = answer(datas(*chunks, ascii_only=True))
+    assert "".join([read(event.pieces) for event in events if isinstance(event, Reasoning)]) == "a🙂b"
+
+
+def test_members_alone_are_no_answer() -> None:
+    with pytest.raises(Failure) as failure:
+        answer(datas(chunk({"provider_specific_fields": {"citations": ["x"]}}), chunk({}, "stop")))
+    assert failure.value.kind is Kind.EMPTY
+    refusal = answer(datas(chunk({"refusal": "No."}), chunk({}, "stop")))
+    assert [type(event) for event in refusal] == [Extra, Finish]
