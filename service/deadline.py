@@ -1,4 +1,4 @@
-"""Limits on how long blocks of code may take: `asyncio.timeout` at a tenth of its price, to a twentieth of a second.
+"""Limits on how long blocks of code may take: `asyncio.timeout` at a fifth of its price, to a twentieth of a second.
 
 Every request stands under several limits at once, and nearly none of them ever matters. So none has a timer of its
 own: while there are any, one timer of the process looks at all of them.

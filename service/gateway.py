@@ -239,7 +239,9 @@ class Run:
                 if self._same_key_left:
                     self._same_key_left = False
                     self._tried = frozenset()
-                    await asyncio.sleep(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - spreads load, guards nothing
+                    pause_seconds = random.uniform(*PAUSE_SECONDS)  # noqa: S311 - spreads load, guards nothing
+                    self._waiting.seconds += pause_seconds
+                    await asyncio.sleep(pause_seconds)
                 else:
                     self._open_next_model()
             except Refusal as refusal:

@@ -190,14 +190,15 @@ async def _no_lifespan(receive: Receive, send: Send) -> None:
 
 def _greet(settings: Settings, token: LocalToken | None, port: int) -> None:
     """One line that works as pasted, on standard error: standard output is for the log."""
-    shown = token.text if token is not None else "$TOKEN"
+    shown = f"'Authorization: Bearer {token.text}'" if token is not None else '"Authorization: Bearer $TOKEN"'
     model = "sandbox-echo" if settings.sandbox else "claude-haiku-4.5"
     body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"Say hello in five words"}}]}}'
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "127.0.0.1") else settings.host  # noqa: S104
     what = "the sandbox (no POE_API_KEYS)" if settings.sandbox else "Poe"
-    print(f"poe-proxy serves {what} on http://{host}:{port}/v1  -  try:", file=sys.stderr)
+    hint = "try:" if token is not None else "set TOKEN to one of your ACCESS_TOKENS and try:"
+    print(f"poe-proxy serves {what} on http://{host}:{port}/v1  -  {hint}", file=sys.stderr)
     print(
-        f"curl -N http://{host}:{port}/v1/chat/completions -H 'Authorization: Bearer {shown}' "
+        f"curl -N http://{host}:{port}/v1/chat/completions -H {shown} "
         f"-H 'Content-Type: application/json' -d '{body}'",
         file=sys.stderr,
         flush=True,
