@@ -18,8 +18,12 @@ from service.writing import as_json
 PARAM = "response_format.json_schema.schema"
 MAX_BYTES = 256 * 1024
 MAX_PATTERNS = 64
-MAX_PATTERN_BYTES = 4 * 1024 * 1024
-"""Of a compiled pattern: `^.{1,1000}$` fits, and is compiled in 5 ms."""
+MAX_PATTERN_BYTES = 2 * 1024 * 1024
+"""Of a compiled pattern: `^.{1,1000}$` fits, and is compiled in 8 ms."""
+MAX_STEPS_BACK = 2_000
+"""Of one match of a pattern that looks around."""
+MAX_LOOKING_WORK = 20_000
+"""Patterns times size of the value, where patterns look around."""
 MAX_WEIGHT = 20_000
 MAX_WORK = 50_000_000
 """Weight times size of the value; about a second in the worst case."""
@@ -42,7 +46,7 @@ class Schema:
     """A compiled schema. Raises the 400 for one that cannot be used."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        self._check_size(schema)
+        patterns = self._check_size(schema)
         weighing = _Weighing(schema)
         try:
             self._weight = weighing.weight(schema)
@@ -52,18 +56,24 @@ class Schema:
             raise unusable("it is too complicated")
         self._recursive = weighing.recursive
         self._heaviest_choice = weighing.heaviest_choice
-        self._validator = _compiled(dict(schema))
+        self._validator, looks_around = _compiled(dict(schema))
+        self._most_size = MAX_WORK // self._weight
+        if looks_around:
+            self._most_size = min(self._most_size, MAX_LOOKING_WORK // max(1, patterns))
 
     @staticmethod
-    def _check_size(schema: Mapping[str, Any]) -> None:
+    def _check_size(schema: Mapping[str, Any]) -> int:
+        """How many patterns there are, unless that or anything else is too much."""
         if len(as_json(schema)) > MAX_BYTES:
             raise unusable(f"it is larger than {MAX_BYTES} bytes")
-        if sum(_patterns(schema)) > MAX_PATTERNS:
+        patterns = sum(_patterns(schema))
+        if patterns > MAX_PATTERNS:
             raise unusable(f"it has more than {MAX_PATTERNS} patterns")
+        return patterns
 
     def reason_against(self, value: Any, size: int) -> str | None:
         """Why `value` does not fit, None if it does. `size` is about the number of its parts (`size_of`)."""
-        if self._weight * size > MAX_WORK:
+        if size > self._most_size:
             return TOO_MUCH
         if self._validator.is_valid(value):
             return None
@@ -89,16 +99,23 @@ def unusable(why: str) -> Refusal:
     return Refusal(400, f"The schema cannot be used: {why}.", param=PARAM)
 
 
-def _compiled(schema: dict[str, Any]) -> Any:
+def _compiled(schema: dict[str, Any]) -> tuple[Any, bool]:
+    """The validator, and whether it has patterns that look around, which take long where a caller means harm."""
     # Loaded when first asked for: most gateways never see a schema, and it is 10 MB.
     import jsonschema_rs
 
-    # The engine without backtracking: a caller's pattern must not be able to take for ever.
-    patterns = jsonschema_rs.RegexOptions(size_limit=MAX_PATTERN_BYTES, dfa_size_limit=MAX_PATTERN_BYTES)
-    try:
+    def compiled(patterns: Any) -> Any:
         return jsonschema_rs.validator_for(
             schema, retriever=_no_fetching, validate_formats=False, pattern_options=patterns
         )
+
+    limits = {"size_limit": MAX_PATTERN_BYTES, "dfa_size_limit": MAX_PATTERN_BYTES}
+    try:
+        return compiled(jsonschema_rs.RegexOptions(**limits)), False
+    except (ValueError, jsonschema_rs.ReferencingError):
+        pass
+    try:
+        return compiled(jsonschema_rs.FancyRegexOptions(backtrack_limit=MAX_STEPS_BACK, **limits)), True
     except (ValueError, jsonschema_rs.ReferencingError) as error:
         raise unusable(str(getattr(error, "message", error)).rstrip(".")[:MAX_REASON]) from None
 
