@@ -26,6 +26,7 @@ from service.routing.route import WireName
 from service.settings import Placement, Settings
 from service.wires.bot import BotWire
 from service.wires.chat import ChatWire
+from service.wires.client import Client
 from service.wires.http import open_session
 from service.wires.list import fetch_models
 from service.wires.opaque import OpaqueStore
@@ -80,15 +81,16 @@ async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement
     """A gateway with its connections and its background tasks, all of them gone when the block ends."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(await open_session())
+        client = await stack.enter_async_context(Client())
         overrides = {name: override.wire for name, override in settings.models.items()}
         catalogue = Catalogue(unknown_models=settings.unknown_models, overrides=overrides)
         pool = Pool(settings.poe_api_keys, rest_max=settings.rest_max)
         deadlines, opaque = Deadlines(), OpaqueStore()
         metrics.watch_keys(pool.states, pool.points)
         wires: dict[WireName, Wire] = {
-            "chat": ChatWire(session, settings.poe_base_url, deadlines, opaque),
+            "chat": ChatWire(client, settings.poe_base_url, deadlines, opaque),
             "bot": BotWire(
-                session,
+                client,
                 settings.poe_base_url,
                 Uploads(session, settings.poe_upload_url),
                 deadlines=deadlines,

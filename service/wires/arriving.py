@@ -5,12 +5,10 @@ from __future__ import annotations
 from time import perf_counter
 from typing import Protocol
 
-import aiohttp
-
 from service.errors import Failure, Kind
 from service.events import VISIBLE, Event
 from service.wires.call import UpstreamCall
-from service.wires.http import TRANSPORT_ERRORS, failure_from_exception, unread
+from service.wires.connection import Body
 from service.wires.watchdog import Watchdog
 
 EPILOGUE_SECONDS = 3.0
@@ -45,9 +43,7 @@ class Arriving:
 
     __slots__ = ("_broken", "_call", "_content", "_left_seconds", "_reader", "_watchdog", "_working", "visible")
 
-    def __init__(
-        self, call: UpstreamCall, content: aiohttp.StreamReader, reader: Reader, waited_seconds: float
-    ) -> None:
+    def __init__(self, call: UpstreamCall, content: Body, reader: Reader, waited_seconds: float) -> None:
         self.visible = False
         self._broken: Failure | None = None
         self._call = call
@@ -84,7 +80,7 @@ class Arriving:
                 return await self._arriving()
             except Failure as failure:
                 self._broken = failure
-            data = unread(self._content)
+            data = self._content.unread()
             if data:
                 return data
         if self._reader.whole:
@@ -98,8 +94,6 @@ class Arriving:
             data = await self._content.readany()
         except TimeoutError:
             raise Failure(Kind.SILENT, self._silence()) from None
-        except TRANSPORT_ERRORS as error:
-            raise failure_from_exception(error, answering=True) from error
         finally:
             self._watchdog.rest()
             waited_seconds = perf_counter() - began

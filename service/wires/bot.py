@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, Callable
 from time import perf_counter
 from urllib.parse import quote
 
-import aiohttp
 from yarl import URL
 
 from service.deadline import Deadlines
@@ -18,8 +17,9 @@ from service.wires.arriving import NOT_BEGUN, Arriving
 from service.wires.bot_events import BotReader
 from service.wires.bot_request import encode, media_parts
 from service.wires.call import UpstreamCall
-from service.wires.http import failure_from_response, send
-from service.wires.lingering import let_go
+from service.wires.client import Client
+from service.wires.connection import Answer
+from service.wires.http import failure_from_response
 from service.wires.opaque import OpaqueStore
 from service.wires.uploads import Uploads, refuses_attachment
 
@@ -33,7 +33,7 @@ class BotWire:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        client: Client,
         base_url: str,
         uploads: Uploads,
         *,
@@ -41,8 +41,10 @@ class BotWire:
         opaque: OpaqueStore | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._session = session
-        self._base = f"{base_url}/bot/"
+        url = URL(f"{base_url}/bot/", encoded=True)
+        self._client = client
+        self._origin = client.origin(url)
+        self._base = url.raw_path
         self._uploads = uploads
         self._deadlines = deadlines or Deadlines()
         self._opaque = opaque or OpaqueStore()
@@ -64,7 +66,7 @@ class BotWire:
                     yield events
             finally:
                 answer.close()
-                let_go(self._session, response, whole=reader.done)
+                response.let_go(whole=reader.done)
                 if reader.rewrote:
                     self._rewriters.add(call.route.name)
             if reader.failure is not None:
@@ -79,28 +81,28 @@ class BotWire:
         replaces = media or (model is not None and model.replaces) or call.route.name in self._rewriters
         return BotReader(held=replaces, media=media, files_repeated=call.prompt.media_as_parts, secret=call.secret)
 
-    async def _ask(self, call: UpstreamCall) -> tuple[aiohttp.ClientResponse, float]:
+    async def _ask(self, call: UpstreamCall) -> tuple[Answer, float]:
         """The answer, once its head has come and is the one that was asked for, and the seconds that took."""
-        url, parts = self._url(call.route.name), media_parts(call.prompt)
+        target, parts = self._target(call.route.name), media_parts(call.prompt)
         began = sent = perf_counter()
         try:
             attachments = await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret) if parts else {}
             body = encode(call, attachments, self._opaque.get)
             sent = perf_counter()
             with self._deadlines.within(call.first_event_seconds):
-                response = await send(self._session, "POST", url, headers=_headers(call.secret), data=body)
+                response = await self._client.post(self._origin, target, _headers(call.secret), body)
         except TimeoutError:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
             call.waiting.seconds += perf_counter() - began
-        if response.status != 200 or not response.headers.get("Content-Type", "").startswith("text/event-stream"):
+        if response.status != 200 or not response.headers.get("content-type", "").startswith("text/event-stream"):
             raise await failure_from_response(response, secret=call.secret)
         return response, perf_counter() - sent
 
-    def _url(self, name: str) -> URL:
+    def _target(self, name: str) -> str:
         if name in ("", ".", ".."):
             raise Failure(Kind.NO_SUCH_MODEL, "No bot has such a name.")
-        return URL(self._base + quote(name, safe=""), encoded=True)
+        return self._base + quote(name, safe="")
 
     def _keep(self, events: list[Event]) -> None:
         for event in events:

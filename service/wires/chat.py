@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from time import perf_counter
 
-import aiohttp
 from yarl import URL
 
 from service.deadline import Deadlines
@@ -16,8 +15,9 @@ from service.wires.call import UpstreamCall
 from service.wires.chat_answer import whole_answer
 from service.wires.chat_body import encode
 from service.wires.chat_stream import ChatReader, load
-from service.wires.http import TRANSPORT_ERRORS, failure_from_error, failure_from_exception, failure_from_response, send
-from service.wires.lingering import let_go
+from service.wires.client import Client
+from service.wires.connection import Answer
+from service.wires.http import failure_from_error, failure_from_response
 from service.wires.opaque import OpaqueStore
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
@@ -27,11 +27,11 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class ChatWire:
     """Speaks chat completions with one upstream. Poe validates strictly, so that bodies are built from a whitelist."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, base_url: str, deadlines: Deadlines, opaque: OpaqueStore
-    ) -> None:
-        self._session = session
-        self._url = URL(f"{base_url}/v1/chat/completions", encoded=True)
+    def __init__(self, client: Client, base_url: str, deadlines: Deadlines, opaque: OpaqueStore) -> None:
+        url = URL(f"{base_url}/v1/chat/completions", encoded=True)
+        self._client = client
+        self._origin = client.origin(url)
+        self._target = url.raw_path_qs
         self._deadlines = deadlines
         self._opaque = opaque
 
@@ -53,7 +53,7 @@ class ChatWire:
                 yield events
         finally:
             answer.close()
-            let_go(self._session, response, whole=reader.over)
+            response.let_go(whole=reader.over)
 
     async def _whole(self, call: UpstreamCall, body: bytes) -> list[Event]:
         """A whole answer, asked for and read."""
@@ -64,11 +64,9 @@ class ChatWire:
                 try:
                     written = await _read(response)
                 finally:
-                    response.release()
+                    response.close()
         except TimeoutError:
             raise Failure(Kind.SILENT, NO_ANSWER) from None
-        except TRANSPORT_ERRORS as error:
-            raise failure_from_exception(error, answering=True) from error
         finally:
             call.waiting.seconds += perf_counter() - began
         payload = load(written)
@@ -77,7 +75,7 @@ class ChatWire:
         model = call.route.model
         return whole_answer(payload, media=model is not None and not model.makes_text)
 
-    async def _begun(self, call: UpstreamCall, body: bytes) -> tuple[aiohttp.ClientResponse, float]:
+    async def _begun(self, call: UpstreamCall, body: bytes) -> tuple[Answer, float]:
         """A streamed answer whose head has come, and the seconds that took."""
         began = perf_counter()
         try:
@@ -88,9 +86,9 @@ class ChatWire:
         finally:
             call.waiting.seconds += perf_counter() - began
 
-    async def _send(self, call: UpstreamCall, body: bytes) -> aiohttp.ClientResponse:
+    async def _send(self, call: UpstreamCall, body: bytes) -> Answer:
         headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
-        response = await send(self._session, "POST", self._url, headers=headers, data=body)
+        response = await self._client.post(self._origin, self._target, headers, body)
         if response.status != 200:
             raise await failure_from_response(response, secret=call.secret)
         return response
@@ -106,7 +104,7 @@ def _can_stream(call: UpstreamCall) -> bool:
     return model is None or (model.makes_text and (model.tools_stream or not call.prompt.tools))
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
+async def _read(response: Answer) -> bytes:
     parts: list[bytes] = []
     size = 0
     while chunk := await response.content.readany():

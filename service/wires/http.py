@@ -1,4 +1,4 @@
-"""The one HTTP client of the process: how it is opened, how it sends, and what its errors mean."""
+"""The HTTP client of the cold requests: how it is opened, how it sends, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import asyncio
 import ssl
 from collections.abc import Mapping
 from io import BytesIO
+from typing import Protocol
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from service.errors import Failure, Kind
-from service.wires.lingering import Connector
+from service.wires.client import (
+    CONNECT_SECONDS,
+    DNS_CACHE_SECONDS,
+    IDLE_CONNECTION_SECONDS,
+    MAX_CONNECTIONS,
+    SOCKET_CONNECT_SECONDS,
+)
+from service.wires.connection import BROKE_BEFORE, BROKE_OFF, NOT_HTTP
 from service.wires.refusals import failure_from_error, failure_from_status
 
 __all__ = [
@@ -23,17 +31,8 @@ __all__ = [
     "failure_from_status",
     "open_session",
     "send",
-    "unread",
 ]
 
-MAX_CONNECTIONS = 4096
-"""Connections of the process, to all upstreams together: above MAX_STREAMS, so that the door is the limit."""
-CONNECT_SECONDS = 10.0
-"""For a connection to be ours: name lookup, handshakes and all."""
-SOCKET_CONNECT_SECONDS = 5.0
-"""For one address of a name, so that a dead one leaves time for the next."""
-IDLE_CONNECTION_SECONDS = 30.0
-DNS_CACHE_SECONDS = 60
 LARGEST_SINGLE_WRITE_BYTES = 1024 * 1024
 """A larger body is written piece by piece, so that it does not keep the event loop."""
 MAX_ERROR_BODY_BYTES = 64 * 1024
@@ -42,8 +41,6 @@ ERROR_BODY_SECONDS = 5.0
 
 TRANSPORT_ERRORS = (aiohttp.ClientError, HttpProcessingError, OSError)
 """Everything that sending and reading may raise; `failure_from_exception` says what it means. TimeoutError is in it."""
-
-BROKE_OFF = "The connection to Poe broke in the middle of the answer."
 
 MEANINGS: tuple[tuple[type[Exception], Kind, str], ...] = (
     (aiohttp.ClientPayloadError, Kind.CUT, BROKE_OFF),
@@ -54,22 +51,22 @@ MEANINGS: tuple[tuple[type[Exception], Kind, str], ...] = (
     (aiohttp.ClientSSLError, Kind.UNREACHABLE, "No secure connection to Poe came about."),
     (aiohttp.ServerFingerprintMismatch, Kind.UNREACHABLE, "Poe's certificate could not be verified."),
     (aiohttp.ClientConnectorError, Kind.UNREACHABLE, "No connection to Poe came about."),
-    (aiohttp.ClientConnectionError, Kind.UNREACHABLE, "The connection to Poe broke before an answer came."),
+    (aiohttp.ClientConnectionError, Kind.UNREACHABLE, BROKE_BEFORE),
     (aiohttp.InvalidURL, Kind.UNREACHABLE, "The upstream's address is not valid."),
-    (aiohttp.ClientResponseError, Kind.BROKEN, "What Poe answered is not HTTP."),
-    (aiohttp.ClientError, Kind.UNREACHABLE, "The connection to Poe broke before an answer came."),
-    (HttpProcessingError, Kind.BROKEN, "What Poe answered is not HTTP."),
+    (aiohttp.ClientResponseError, Kind.BROKEN, NOT_HTTP),
+    (aiohttp.ClientError, Kind.UNREACHABLE, BROKE_BEFORE),
+    (HttpProcessingError, Kind.BROKEN, NOT_HTTP),
     (ssl.SSLError, Kind.UNREACHABLE, "No secure connection to Poe came about."),
     (TimeoutError, Kind.SILENT, "Poe was silent for too long."),
-    (OSError, Kind.UNREACHABLE, "The connection to Poe broke before an answer came."),
+    (OSError, Kind.UNREACHABLE, BROKE_BEFORE),
 )
 """What each error of the transport means; the first whose class fits. Their own texts hold addresses: never shown."""
 
 
 async def open_session() -> aiohttp.ClientSession:
-    """The session that all upstream calls share; to be closed by whoever opened it."""
-    connector = Connector(
-        limit=MAX_CONNECTIONS, dns_cache_seconds=DNS_CACHE_SECONDS, idle_seconds=IDLE_CONNECTION_SECONDS
+    """The session that uploads, balances and the model list share; to be closed by whoever opened it."""
+    connector = aiohttp.TCPConnector(
+        limit=MAX_CONNECTIONS, ttl_dns_cache=DNS_CACHE_SECONDS, keepalive_timeout=IDLE_CONNECTION_SECONDS
     )
     timeout = aiohttp.ClientTimeout(
         total=None, connect=CONNECT_SECONDS, sock_connect=SOCKET_CONNECT_SECONDS, sock_read=None
@@ -109,12 +106,30 @@ def failure_from_exception(error: Exception, *, answering: bool = False) -> Fail
     return Failure(kind, message)
 
 
-def unread(content: aiohttp.StreamReader) -> bytes:
-    """What had come before the error that reading has just raised; aiohttp tells of the error first."""
-    return content._read_nowait(-1)
+class Content(Protocol):
+    """The body of an answer of either client."""
+
+    async def readany(self) -> bytes:
+        """Some bytes; none at the end."""
 
 
-async def failure_from_response(response: aiohttp.ClientResponse, *, secret: str) -> Failure:
+class Response(Protocol):
+    """An answer of either client."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    @property
+    def content(self) -> Content: ...
+
+    def close(self) -> object:
+        """Be done with it."""
+
+
+async def failure_from_response(response: Response, *, secret: str) -> Failure:
     """What an answer that is not the asked one means; reads a bounded part of its body and closes it."""
     body = bytearray()
     try:
@@ -124,7 +139,7 @@ async def failure_from_response(response: aiohttp.ClientResponse, *, secret: str
                 if not chunk:
                     break
                 body += chunk
-    except TRANSPORT_ERRORS:
+    except (*TRANSPORT_ERRORS, Failure):
         pass  # the status says enough
     finally:
         response.close()

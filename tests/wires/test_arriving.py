@@ -1,17 +1,16 @@
-"""What had arrived before the connection broke counts: aiohttp tells of the break first."""
+"""What had arrived before the connection broke counts: reading tells of the break first."""
 
 from __future__ import annotations
 
 import asyncio
 
-import aiohttp
 import pytest
-from aiohttp.base_protocol import BaseProtocol
 
 from service.errors import Failure, Kind
 from service.events import Event, Finish, Text
 from service.wires.arriving import Arriving
 from service.wires.bot_events import BotReader
+from service.wires.connection import Body
 from tests.wires.answers import DONE, text
 from tests.wires.calls import asking
 
@@ -19,15 +18,15 @@ from tests.wires.calls import asking
 async def read_all(*, already: bytes, arrived: bytes) -> tuple[list[Event], Failure | None]:
     """All events of an answer of which `arrived` lies in the buffer when the connection breaks."""
     loop = asyncio.get_running_loop()
-    content = aiohttp.StreamReader(BaseProtocol(loop), 2**16, loop=loop)
+    content = Body(loop)
     answer = Arriving(asking(), content, BotReader(), 0.0)
     found: list[Event] = []
     try:
         if already:
-            content.feed_data(already)
+            content.parts.append(already)
             found += await answer.read()
-        content.feed_data(arrived)
-        content.set_exception(aiohttp.ClientPayloadError())
+        content.parts.append(arrived)
+        content.set_exception(Failure(Kind.CUT, "It broke."))
         while events := await answer.read():
             found += events
     except Failure as failure:

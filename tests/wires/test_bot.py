@@ -14,8 +14,9 @@ from service.errors import Failure, Kind
 from service.events import Event, Finish, Progress, Text, ToolCall, read
 from service.prompt import Call, MediaPart, Turn
 from service.routing.model import Model
-from service.wires import arriving, bot, lingering
+from service.wires import arriving, bot, client
 from service.wires.bot import BotWire, Rewriters
+from service.wires.client import Client
 from service.wires.http import open_session
 from service.wires.uploads import Uploads
 from tests.wires.answers import DONE, call, chunk, event, text
@@ -29,8 +30,8 @@ FOREVER = Wait(30)
 
 @asynccontextmanager
 async def wired(*scripts: Script, close: bool = True) -> AsyncIterator[tuple[BotWire, Upstream]]:
-    async with Upstream(scripts, close=close) as upstream, await open_session() as session:
-        yield BotWire(session, upstream.url, Uploads(session, f"{upstream.url}/upload")), upstream
+    async with Upstream(scripts, close=close) as upstream, await open_session() as session, Client() as posting:
+        yield BotWire(posting, upstream.url, Uploads(session, f"{upstream.url}/upload")), upstream
 
 
 async def failure_of(*scripts: Script, **seconds: float) -> Failure:
@@ -82,7 +83,7 @@ async def test_a_connection_is_used_again_after_a_proper_end() -> None:
 
 @pytest.mark.anyio
 async def test_a_connection_whose_answer_does_not_end_after_done_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lingering, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(client, "LINGER_SECONDS", 0.05)
     async with wired(event_stream(text("a") + DONE, FOREVER), close=False) as (wire, upstream):
         began = perf_counter()
         await events_of(wire, asking())
@@ -347,8 +348,8 @@ async def test_many_answers_at_once_do_not_mix() -> None:
             name = request.split(b" ")[1].removeprefix(b"/bot/").decode()
             return event_stream(*[step for _ in range(5) for step in (text(name), Wait(0.005))], DONE)
 
-    async with Echo([b""], close=False) as upstream, await open_session() as session:
-        wire = BotWire(session, upstream.url, Uploads(session, upstream.url))
+    async with Echo([b""], close=False) as upstream, await open_session() as session, Client() as posting:
+        wire = BotWire(posting, upstream.url, Uploads(session, upstream.url))
         found = await asyncio.gather(*[one(wire, f"b{i}") for i in range(50)])
     assert found == [f"b{i}" * 5 for i in range(50)]
 

@@ -17,6 +17,7 @@ from sse_starlette.event import ServerSentEvent
 from service.errors import Failure, Kind
 from service.prompt import MediaPart, Tool
 from service.wires.bot import BotWire
+from service.wires.client import Client
 from service.wires.http import open_session
 from service.wires.uploads import Uploads
 from tests.wires.answers import Answer, fold
@@ -123,8 +124,8 @@ def url() -> Iterator[str]:
 
 
 async def answered(url: str, name: str, **members: Any) -> Answer:
-    async with await open_session() as session:
-        wire = BotWire(session, url, Uploads(session, url))
+    async with await open_session() as session, Client() as client:
+        wire = BotWire(client, url, Uploads(session, url))
         return fold(await events_of(wire, asking(name=name, **members)))
 
 
@@ -173,8 +174,8 @@ async def test_the_key_is_shown_as_the_server_half_wants_it(url: str) -> None:
 
 @pytest.mark.anyio
 async def test_what_is_asked_arrives(url: str) -> None:
-    async with await open_session() as session:
-        wire = BotWire(session, url, Uploads(session, url))
+    async with await open_session() as session, Client() as client:
+        wire = BotWire(client, url, Uploads(session, url))
         call = asking(user("你好 🦉\n"), name="echo", stop=("x",), tools=(Tool("f", "d", {"properties": {"a": {}}}),))
         heard = json.loads(fold(await events_of(wire, call)).text)
     assert heard["query"][0]["content"] == "你好 🦉\n"

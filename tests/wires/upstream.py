@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -54,8 +55,9 @@ class Upstream:
     caller went away while a script still ran, and `connections` counts.
     """
 
-    def __init__(self, scripts: Sequence[Script], *, close: bool = True) -> None:
+    def __init__(self, scripts: Sequence[Script], *, close: bool = True, tls: ssl.SSLContext | None = None) -> None:
         self._scripts = scripts
+        self._tls = tls
         self._close = close
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -64,7 +66,7 @@ class Upstream:
         self.connections = 0
 
     async def __aenter__(self) -> Upstream:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -80,7 +82,8 @@ class Upstream:
     def url(self) -> str:
         """The base URL."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def script_for(self, request: bytes) -> Script:
         """The script that answers the request that came last."""
