@@ -562,6 +562,248 @@ async def test_an_upstream_without_tls_is_no_secure_one() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("after_seconds", [0.0, 0.002, 0.05])
 async def test_cancelling_a_handshake_leaves_nothing(after_seconds: float) -> None:
+    """Seen from the other side: other tests of this process have sockets of their own."""
+    opened: list[int] = []
+    closed: list[int] = []
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        opened.append(1)
+        try:
+            await reader.read(-1)
+        finally:
+            closed.append(1)
+            writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as server, Client() as client:
+        origin = client.origin(URL(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        task = asyncio.ensure_future(client.post(origin, "/", {}, b""))
+        await asyncio.sleep(after_seconds)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert client._connecting == 0
+        await asyncio.sleep(0.05)
+        await until(lambda: len(opened) == len(closed))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("script", [[FOREVER], [CHUNKED, FOREVER], [CHUNKED + b"1\r\na\r\n", FOREVER]])
+async def test_cancelling_closes_the_connection_at_once(script: Script) -> None:
+    async with asking(script) as it:
+        task = asyncio.ensure_future(it.whole())
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(it.upstream.gone.wait(), 1)
+        await until(lambda: not it.client._connections)
+
+
+@pytest.mark.anyio
+async def test_cancelling_a_large_request_closes_the_connection() -> None:
+    async def ignore(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.set()
+        await gone.wait()
+        writer.close()
+
+    came, gone = asyncio.Event(), asyncio.Event()
+    async with await asyncio.start_server(ignore, "127.0.0.1", 0) as server, Client() as client:
+        origin = client.origin(URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        task = asyncio.ensure_future(client.post(origin, "/", {}, b"x" * 30_000_000))
+        await came.wait()
+        await asyncio.sleep(0.02)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: not client._connections)
+        gone.set()
+
+
+@pytest.mark.anyio
+async def test_a_caller_that_does_not_read_holds_up_the_upstream() -> None:
+    total, step = 32 * 1024 * 1024, 65536
+    written = 0
+
+    async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal written
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % total)
+        while written < total:
+            writer.write(b"x" * step)
+            await writer.drain()
+            written += step
+        writer.close()
+
+    async with await asyncio.start_server(pour, "127.0.0.1", 0) as server, Client() as client:
+        response = await client.post(
+            client.origin(URL(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")), "/", {}, b""
+        )
+        await asyncio.sleep(0.3)
+        assert written < total
+        assert sum(map(len, response.content.parts)) <= 3 * connections.MAX_UNREAD_BYTES
+        assert len(await read(response)) == total
+
+
+# Names and addresses.
+
+
+@pytest.mark.anyio
+async def test_a_refused_connection_is_unreachable_without_its_address() -> None:
+    async with asking(OK) as it:
+        async with Upstream([OK]) as other:
+            origin = it.client.origin(URL(other.url))
+        with pytest.raises(Failure) as caught:
+            await it.client.post(origin, "/", {}, b"")
+    assert (caught.value.kind, caught.value.message) == (Kind.UNREACHABLE, "No connection to Poe came about.")
+
+
+def look_up(
+    monkeypatch: pytest.MonkeyPatch, addresses: Sequence[str], error: Exception | None = None
+) -> list[tuple[Any, ...]]:
+    """Have names be looked up as told; the list is of what was looked up."""
+    asked: list[tuple[Any, ...]] = []
+
+    async def getaddrinfo(host: Any, port: Any, **options: Any) -> list[tuple[Any, ...]]:
+        asked.append((host, port))
+        if error is not None:
+            raise error
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    return asked
+
+
+@pytest.mark.anyio
+async def test_all_addresses_of_a_name_are_tried_and_the_good_one_first_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with asking(OK, close=True) as it:
+        named = Asking(it.client, it.upstream, "poe.test")
+        asked = look_up(monkeypatch, ["127.0.0.2", "127.0.0.3", "127.0.0.1"])
+        for _ in range(3):
+            assert await named.whole() == b"hello"
+            await until(lambda: not it.client._connections)
+        assert len(asked) == 1
+        assert (await named.origin.addresses())[0] == (socket.AF_INET, "127.0.0.1")
+        named.origin._stale_at = 0.0
+        assert await named.whole() == b"hello"
+        assert len(asked) == 2
+        monkeypatch.undo()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("error", [socket.gaierror(-2, "poe.test"), UnicodeError("label too long")])
+async def test_a_name_that_is_not_found_is_unreachable(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    async with asking(OK) as it:
+        named = Asking(it.client, it.upstream, "poe.test")
+        look_up(monkeypatch, [], error)
+        with pytest.raises(Failure) as caught:
+            await named.whole()
+        monkeypatch.undo()
+    assert (caught.value.kind, caught.value.message) == (Kind.UNREACHABLE, "Poe's name could not be looked up.")
+
+
+@pytest.mark.anyio
+async def test_an_address_that_is_dead_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "SOCKET_CONNECT_SECONDS", 0.05)
+    async with asking(OK, close=True) as it:
+        named = Asking(it.client, it.upstream, "poe.test")
+        look_up(monkeypatch, ["127.0.0.2", "127.0.0.1"])
+        opened = it.client._open
+
+        async def open_one(origin: clients.Origin, address: tuple[socket.AddressFamily, str]) -> Connection:
+            if address[1] == "127.0.0.2":
+                await asyncio.sleep(30)
+            return await opened(origin, address)
+
+        monkeypatch.setattr(it.client, "_open", open_one)
+        assert await named.whole() == b"hello"
+        monkeypatch.setattr(clients, "CONNECT_SECONDS", 0.02)
+        named.origin.works((socket.AF_INET, "127.0.0.2"))
+        await until(lambda: not named.origin.idle)
+        with pytest.raises(Failure) as caught:
+            await named.whole()
+        monkeypatch.undo()
+    assert (caught.value.kind, caught.value.message) == (Kind.UNREACHABLE, clients.NOT_IN_TIME)
+
+
+# TLS.
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for 127.0.0.1 that signs itself, with its key, in one file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificate, and is not there")
+    folder = tmp_path_factory.mktemp("tls")
+    key, made = folder / "key.pem", folder / "made.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=upstream"
+    names = ["-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [openssl, *options.split(), *names, "-keyout", key, "-out", made], check=True, capture_output=True, timeout=20
+    )
+    both = folder / "both.pem"
+    both.write_bytes(key.read_bytes() + made.read_bytes())
+    return both
+
+
+def server_side(certificate: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+@pytest.mark.anyio
+async def test_a_verified_upstream_is_asked_in_http_1_and_its_connection_kept(certificate: Path) -> None:
+    trusted = ssl.create_default_context(cafile=certificate)
+    body = b"x" * 3_000_000
+    async with asking(OK, tls=server_side(certificate), trusted=trusted) as it:
+        assert await it.whole() == b"hello"
+        [connection] = it.origin.idle
+        tls = connection._transport.get_extra_info("ssl_object") if connection._transport is not None else None
+        assert tls is not None
+        assert tls.selected_alpn_protocol() == "http/1.1"
+        assert await it.whole(body) == b"hello"
+        assert it.upstream.requests[1].endswith(body)
+        assert it.upstream.connections == 1
+
+
+@pytest.mark.anyio
+async def test_an_upstream_that_cannot_be_verified_is_not_asked(certificate: Path) -> None:
+    trusted = ssl.create_default_context(cafile=certificate)
+    async with asking(OK, tls=server_side(certificate)) as it:
+        with pytest.raises(Failure) as unknown:
+            await it.whole()
+        assert not it.upstream.requests
+    async with asking(OK, tls=server_side(certificate), trusted=trusted) as it:
+        with pytest.raises(Failure) as misnamed:
+            await Asking(it.client, it.upstream, "localhost").whole()
+        assert not it.upstream.requests
+    for caught in (unknown, misnamed):
+        assert caught.value.kind is Kind.UNREACHABLE
+        assert caught.value.message == "Poe's certificate could not be verified."
+
+
+@pytest.mark.anyio
+async def test_an_upstream_without_tls_is_no_secure_one() -> None:
+    async def answer_plainly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(10)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer_plainly, "127.0.0.1", 0) as server, Client() as client:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(Failure) as caught:
+            await client.post(client.origin(URL(f"https://127.0.0.1:{port}")), "/", {}, b"")
+    assert (caught.value.kind, caught.value.message) == (Kind.UNREACHABLE, "No secure connection to Poe came about.")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("after_seconds", [0.0, 0.002, 0.05])
+async def test_cancelling_a_handshake_leaves_nothing(after_seconds: float) -> None:
     before = descriptors()
 
     async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
