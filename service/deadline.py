@@ -16,6 +16,8 @@ class Deadlines:
     """The limits of one event loop. `with deadlines.within(seconds):` raises `TimeoutError` where it takes longer."""
 
     def __init__(self) -> None:
+        # Asking for the running loop costs a system call before Python 3.12, so that it is asked once.
+        self.loop = asyncio.get_running_loop()
         self._running: set[Deadline] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -23,22 +25,22 @@ class Deadlines:
         """A limit for a block that the running task enters now. Not to be used across the `yield` of a generator."""
         return Deadline(self, seconds)
 
-    def add(self, deadline: Deadline, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, deadline: Deadline) -> None:
         """Look at a limit from now on."""
         self._running.add(deadline)
         if self._timer is None:
-            self._timer = loop.call_later(LOOK_SECONDS, self._look, loop)
+            self._timer = self.loop.call_later(LOOK_SECONDS, self._look)
 
     def discard(self, deadline: Deadline) -> None:
         """Forget a limit."""
         self._running.discard(deadline)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+    def _look(self) -> None:
+        now = self.loop.time()
         for deadline in [deadline for deadline in self._running if deadline.ends_at <= now]:
             self._running.discard(deadline)
             deadline.pass_()
-        self._timer = loop.call_later(LOOK_SECONDS, self._look, loop) if self._running else None
+        self._timer = self.loop.call_later(LOOK_SECONDS, self._look) if self._running else None
 
     def __len__(self) -> int:
         return len(self._running)
@@ -58,10 +60,10 @@ class Deadline:
         self.passed = False
 
     def __enter__(self) -> Deadline:
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
+        loop = self._all.loop
+        self._task = asyncio.current_task(loop)
         self.ends_at = loop.time() + self._seconds
-        self._all.add(self, loop)
+        self._all.add(self)
         return self
 
     def pass_(self) -> None:
@@ -70,9 +72,7 @@ class Deadline:
         if self._task is not None:
             self._task.cancel()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._all.discard(self)
         if not self.passed or self._task is None:
             return

@@ -24,12 +24,14 @@ from service.observe.metrics import Metrics
 from service.observe.record import Record
 from service.prompt import Prompt
 from service.routing.catalogue import Catalogue
+from service.routing.model import Model
 from service.routing.parameters import Lifted, lift
 from service.routing.refusals import LearnedRefusals
 from service.routing.route import Route, WireName
 from service.settings import Placement, Settings
 from service.stages import format as formats
 from service.stages.shaping import Shaper
+from service.values.file import ModelOverride
 from service.wires.call import UpstreamCall
 from service.wires.chat_body import EMULATED
 
@@ -97,9 +99,8 @@ class Gateway:
         ended, self._ended = self._ended, []
         for record in ended:
             self.log.request(record)
-            if record.dialect in COUNTED:
-                self.metrics.finished(record)
         self.log.flush()
+        self.metrics.finished([record for record in ended if record.dialect in COUNTED])
 
     async def keep_telling(self) -> None:
         """Tell now and then, until cancelled, and then for the last time."""
@@ -264,7 +265,7 @@ class Run:
         record.poe_model = route.name
         record.series_model = model.id if model is not None else "other"
         slow = model is not None and (model.slow or not model.makes_text)
-        override = settings.models.get(self._asked.lower()) or (settings.models.get(model.id) if model else None)
+        override = self._override(model) if settings.models else None
         return UpstreamCall(
             prompt=self._prompt,
             route=route,
@@ -279,6 +280,11 @@ class Run:
             drop=record.drop,
             waiting=self._waiting,
         )
+
+    def _override(self, model: Model | None) -> ModelOverride | None:
+        """What the settings say of this model, by the caller's name for it or by its own."""
+        of = self._gateway.settings.models
+        return of.get(self._asked.lower()) or (of.get(model.id) if model is not None else None)
 
     def _answer_seconds(self, *, slow: bool) -> float:
         usual = self._gateway.settings.answer_timeout

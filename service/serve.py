@@ -198,8 +198,7 @@ def _greet(settings: Settings, token: LocalToken | None, port: int) -> None:
     hint = "try:" if token is not None else "set TOKEN to one of your ACCESS_TOKENS and try:"
     print(f"poe-proxy serves {what} on http://{host}:{port}/v1  -  {hint}", file=sys.stderr)
     print(
-        f"curl -N http://{host}:{port}/v1/chat/completions -H {shown} "
-        f"-H 'Content-Type: application/json' -d '{body}'",
+        f"curl -N http://{host}:{port}/v1/chat/completions -H {shown} -H 'Content-Type: application/json' -d '{body}'",
         file=sys.stderr,
         flush=True,
     )

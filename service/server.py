@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import re
 import signal
 from asyncio import TimerHandle
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ BACKLOG = 2048
 POLL_SECONDS = 0.05
 SHUTDOWN_SECONDS = 2
 """For connections to close once the drain is over."""
+PLAIN_TARGET = re.compile(rb"/(?!/)[!-\"$->@-~]*")
+"""A path and nothing else: no query, no fragment, no name of a host."""
 REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
 
@@ -80,17 +83,24 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is here, whole and in time."""
         self._head_arrived()
-        size = len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
-        self._begin(too_large=size > self.max_header)
+        # What has come holds the head, so that nearly no head must be measured.
+        self._begin(too_large=self._head_bytes > self.max_header and self._head_size() > self.max_header)
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum([len(name) + len(value) + 4 for name, value in self.headers])
 
     def _begin(self, *, too_large: bool) -> None:
         """Start on the request, or have it wait for those before it on this connection."""
         parser, scope = self.parser, cast("Scope", self.scope)
-        url = httptools.parse_url(self.url)
         scope["method"] = parser.get_method().decode("ascii")
-        scope["raw_path"] = raw_path = url.path or b"/"
+        if PLAIN_TARGET.fullmatch(self.url):
+            raw_path, query = self.url, b""
+        else:
+            url = httptools.parse_url(self.url)
+            raw_path, query = url.path or b"/", url.query or b""
+        scope["raw_path"] = raw_path
         scope["path"] = unquote(raw_path.decode("latin-1")) if b"%" in raw_path else raw_path.decode("latin-1")
-        scope["query_string"] = url.query or b""
+        scope["query_string"] = query
         version = parser.get_http_version()
         scope["http_version"] = version
         if too_large:

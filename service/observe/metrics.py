@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
@@ -79,18 +80,21 @@ class Metrics:
         """Show how many requests are being answered, counted when somebody asks."""
         self._open.set_function(count)
 
-    def finished(self, record: Record) -> None:
-        """Count an ended request of a dialect."""
-        self._requests[record.dialect, record.wire, record.series_model, record.outcome].inc()
-        self._seconds.observe(record.ended_at - record.started_at)
-        if record.first_event_at:
-            self._first_event[record.series_model, record.wire].observe(record.first_event_at - record.started_at)
-        if record.overhead_seconds >= 0:
-            self._overhead.observe(record.overhead_seconds)
-        for attempt in record.results:
-            self._attempts[attempt].inc()
-        for member in record.dropped:
-            self._dropped[record.series_model, member if member in MEMBERS else "other"].inc()
+    def finished(self, records: Sequence[Record]) -> None:
+        """Count ended requests of a dialect. Requests are alike: each label set is counted up once for all of them."""
+        requests = Tally((record.dialect, record.wire, record.series_model, record.outcome) for record in records)
+        for labels, count in requests.items():
+            self._requests[labels].inc(count)
+        for attempt, count in Tally(attempt for record in records for attempt in record.results).items():
+            self._attempts[attempt].inc(count)
+        for record in records:
+            self._seconds.observe(record.ended_at - record.started_at)
+            if record.first_event_at:
+                self._first_event[record.series_model, record.wire].observe(record.first_event_at - record.started_at)
+            if record.overhead_seconds >= 0:
+                self._overhead.observe(record.overhead_seconds)
+            for member in record.dropped:
+                self._dropped[record.series_model, member if member in MEMBERS else "other"].inc()
 
     def watch_keys(self, states: Callable[[], Mapping[str, str]], points: Callable[[], Mapping[str, int]]) -> None:
         """Show the keys' states and last balances, read when somebody asks."""

@@ -42,6 +42,8 @@ class LearnedRefusals:
 
     def refused(self, model_id: str, wire: WireName) -> frozenset[str]:
         """Names of the parameters to leave out."""
+        if not self._routes:
+            return NONE_REFUSED
         lessons = self._lessons(model_id, wire)
         if not lessons:
             return NONE_REFUSED

@@ -95,7 +95,7 @@ class BotWire:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
             call.waiting.seconds += perf_counter() - began
-        if response.status != 200 or not response.headers.get("content-type", "").startswith("text/event-stream"):
+        if response.status != 200 or not response.field(b"content-type").startswith(b"text/event-stream"):
             raise await failure_from_response(response, secret=call.secret)
         return response, perf_counter() - sent
 

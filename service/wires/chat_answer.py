@@ -154,6 +154,8 @@ class Calls:
 
         The last call of an answer that reached its limit may end anywhere.
         """
+        if not self.ids:
+            return
         cut = reason in ("length", "content_filter")
         for place, (name, fragments) in enumerate(zip(self.names, self.arguments, strict=True)):
             if cut and place == len(self.names) - 1:
@@ -199,7 +201,7 @@ def message_events(message: Mapping[str, Any], calls: Calls, *, whole: bool = Fa
 
 
 def _extra(message: Mapping[str, Any]) -> dict[str, Any]:
-    extra = {name: value for name, value in message.items() if name not in KNOWN and value not in (None, [], {}, "")}
+    extra = {name: value for name, value in message.items() if name not in KNOWN and (value or value == 0)}
     provider = message.get("provider_specific_fields")
     if isinstance(provider, dict) and any(provider.values()):
         extra["provider_specific_fields"] = {k: v for k, v in provider.items() if v}
@@ -263,7 +265,7 @@ def _detail(details: object, name: str) -> int:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MAX_COUNT
+    return type(value) is int and 0 <= value < MAX_COUNT  # a bool is none
 
 
 def media_events(text: str) -> list[Event]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -43,7 +42,6 @@ CONNECT_MEANINGS: tuple[tuple[type[Exception], str], ...] = (
 )
 """What keeps a connection from coming about; the first whose class fits."""
 
-_FORBIDDEN = re.compile(r"[^\t\x20-\x7e]")
 _Address = tuple[socket.AddressFamily, str]
 
 
@@ -232,7 +230,7 @@ def _close_older(connections: dict[Connection, None], than: float) -> None:
 def _head(origin: Origin, target: str, headers: Mapping[str, str], size: int) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     # One look at all of it: there are as many lines as there are fields, and nothing else that is not print.
-    if lines.count("\n") != len(headers) or _FORBIDDEN.search(lines.replace("\r\n", "")) or not _is_target(target):
+    if lines.count("\r\n") != len(headers) or not _is_print(lines.replace("\r\n", "")) or not _is_target(target):
         raise ValueError(NO_SUCH_HEADER)
     # Compression would hold back the events of a stream until a block of it is full.
     return (
@@ -242,4 +240,8 @@ def _head(origin: Origin, target: str, headers: Mapping[str, str], size: int) ->
 
 
 def _is_target(target: str) -> bool:
-    return target.startswith("/") and target.isascii() and target.isprintable() and " " not in target
+    return target.startswith("/") and _is_print(target) and " " not in target
+
+
+def _is_print(text: str) -> bool:
+    return text.isascii() and text.isprintable()

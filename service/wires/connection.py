@@ -7,7 +7,7 @@ straight into a list, without a call of Python, and whatever can be looked at on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Protocol, cast
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -105,15 +105,32 @@ class Body:
 class Answer:
     """The head of an answer, and its body. Whoever holds one lets go of it: `let_go`, or `close`.
 
-    `headers` has lower-case names; values of the same name are joined by commas.
+    `fields` are the lines of the head as they came. Nearly nobody looks at them, so that they are read on demand.
     """
 
-    __slots__ = ("content", "headers", "status")
+    __slots__ = ("content", "fields", "status")
 
-    def __init__(self, status: int, headers: Mapping[str, str], content: Body) -> None:
+    def __init__(self, status: int, fields: Sequence[tuple[bytes, bytes]], content: Body) -> None:
         self.status = status
-        self.headers = headers
+        self.fields = fields
         self.content = content
+
+    def field(self, name: bytes) -> bytes:
+        """The first value of a name in lower case, empty where there is none."""
+        for each, value in self.fields:
+            if each.lower() == name:
+                return value
+        return b""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The fields by lower-case name; values of the same name are joined by commas."""
+        headers: dict[str, str] = {}
+        for raw, value in self.fields:
+            name = raw.decode("latin-1").lower()
+            text = value.decode("latin-1")
+            headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        return headers
 
     def let_go(self, *, whole: bool) -> None:
         """Be done with it. `whole`: it is about to end, so that its connection is worth waiting for a moment."""
@@ -185,7 +202,7 @@ class Connection(asyncio.Protocol):
         self._begin()
         try:
             if len(body) < LARGEST_SINGLE_WRITE_BYTES:
-                transport.write(head + body)
+                transport.writelines((head, body))
                 self._sent = True
             else:
                 await self._write_large(transport, head, body)
@@ -330,14 +347,9 @@ class Connection(asyncio.Protocol):
             raise ValueError  # which the parser turns into an error of its own
         assert body is not None
         body.parts.clear()
-        headers: dict[str, str] = {}
-        for raw, value in fields:
-            name = raw.decode("latin-1").lower()
-            text = value.decode("latin-1")
-            headers[name] = f"{headers[name]}, {text}" if name in headers else text
         self._reusable = parser.should_keep_alive()
-        self._until_end = _lasts_until_end(status, headers)
-        self._answer = Answer(status, headers, body)
+        self._until_end = _lasts_until_end(status, fields)
+        self._answer = Answer(status, fields, body)
         self._wake_asker()
 
     def on_message_complete(self) -> None:
@@ -381,11 +393,12 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
 
 
-def _lasts_until_end(status: int, headers: Mapping[str, str]) -> bool:
+def _lasts_until_end(status: int, fields: Sequence[tuple[bytes, bytes]]) -> bool:
     """Whether a body ends with its connection (RFC 9112, 6.3)."""
-    coding = headers.get("transfer-encoding")
     if status in (204, 304):
         return False
+    values = {name.lower(): value for name, value in fields}  # of several codings the last one counts
+    coding = values.get(b"transfer-encoding")
     if coding is not None:
-        return coding.rpartition(",")[2].strip().lower() != "chunked"
-    return "content-length" not in headers
+        return coding.rpartition(b",")[2].strip().lower() != b"chunked"
+    return b"content-length" not in values

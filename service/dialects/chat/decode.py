@@ -8,7 +8,7 @@ from service.contract import models
 from service.contract.members import given
 from service.dialects.chat.history import turns_of
 from service.dialects.chat.options import Options
-from service.dialects.chat.tools import toolbox_of
+from service.dialects.chat.tools import Toolbox, toolbox_of
 from service.prompt import OutputFormat, Prompt, Sampling, Thinking
 
 CUSTOM = ("seed", "verbosity", "web_search_options")
@@ -42,16 +42,20 @@ LEFT_TO_THE_MODEL = -1
 """A thinking budget that is none, as Gemini's programs send it."""
 SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
 UNTOUCHED = Sampling()
+TOOLS = frozenset({"tools", "functions"})
+NO_TOOLS = Toolbox()
+THINKING = frozenset({"reasoning_effort", "thinking_budget", "enable_thinking", "reasoning", "thinking"})
 MEDIA = frozenset({"image", "audio", "video"})
 
 
 def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
     """What is asked, and how the answer is to be written. Raises `Refusal` for what the contract cannot express."""
-    toolbox = toolbox_of(request)
+    named = request.model_fields_set  # nearly all members are absent from nearly all requests
+    toolbox = NO_TOOLS if TOOLS.isdisjoint(named) else toolbox_of(request)
     parts = not MEDIA.isdisjoint(given(request.modalities) or ())
     stream_options = given(request.stream_options)
     reasoning = given(request.reasoning)
-    special = request.model_fields_set & SPECIAL
+    special = named & SPECIAL
     prompt = Prompt(
         model=request.model,
         turns=turns_of(request.messages),
@@ -61,10 +65,10 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
         tool_choice=toolbox.choice,
         forced_tool=toolbox.forced,
         parallel_tool_calls=given(request.parallel_tool_calls) if toolbox.tools else None,
-        sampling=_sampling(request),
+        sampling=UNTOUCHED if SAMPLING.isdisjoint(named) else _sampling(request),
         max_tokens=given(request.max_completion_tokens) or given(request.max_tokens),
         stop=_stop(given(request.stop)),
-        thinking=_thinking(request),
+        thinking=None if THINKING.isdisjoint(named) else _thinking(request),
         output_format=_output_format(given(request.response_format)),
         media_as_parts=parts,
         parameters=_parameters(request, special),
@@ -80,8 +84,6 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
 
 
 def _sampling(request: models.ChatCompletionRequest) -> Sampling:
-    if SAMPLING.isdisjoint(request.model_fields_set):
-        return UNTOUCHED
     return Sampling(
         temperature=given(request.temperature),
         top_p=given(request.top_p),

@@ -151,20 +151,24 @@ class WholeEncoder:
     def feed(self, events: Sequence[Event]) -> None:
         """Take some events, in order."""
         for event in events:
-            match event:
-                case Text(pieces) if pieces:
-                    self._text += (GAP, *pieces) if self._after_file else pieces
-                    self._after_file = False
-                case Reasoning(pieces):
-                    self._thoughts += pieces
-                case ToolCall():
-                    self._calls.setdefault(event.index, []).append(event)
-                case File():
-                    self._add_file(event)
-                case Extra(members):
-                    merge(self._extra, members, hide_thoughts=self._options.hide_reasoning)
-                case Finish():
-                    self.finish = event
+            if type(event) is Text and event.pieces:
+                self._text += (GAP, *event.pieces) if self._after_file else event.pieces
+                self._after_file = False
+            elif type(event) is Finish:
+                self.finish = event
+            else:
+                self._add_odd(event)
+
+    def _add_odd(self, event: Event) -> None:
+        match event:
+            case Reasoning(pieces):
+                self._thoughts += pieces
+            case ToolCall():
+                self._calls.setdefault(event.index, []).append(event)
+            case File():
+                self._add_file(event)
+            case Extra(members):
+                merge(self._extra, members, hide_thoughts=self._options.hide_reasoning)
 
     def _add_file(self, file: File) -> None:
         if self._options.media_as_parts:

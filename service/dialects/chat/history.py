@@ -40,10 +40,11 @@ class _Reader:
 
     def add(self, message: Any) -> None:
         name = given(message.name) or ""
-        parts = parts_of(message.content)
+        content = message.content
+        parts = (TextPart(content),) if type(content) is str and content else parts_of(content)
         kind = type(message)  # conversations are long, and this is several times as fast as matching classes
         if kind is models.UserMessage:
-            self.turns.append(Turn("user", parts, name=name))
+            self.turns.append(Turn("user", parts, (), "", name))
         elif kind is models.AssistantMessage:
             self._add_assistant(message, parts, name)
         elif kind is models.ToolMessage:

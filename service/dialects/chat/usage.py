@@ -2,39 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from service.events import Usage
 
 
+PROMPT_DETAILS = {"cached_tokens": 0, "audio_tokens": 0}
+COMPLETION_DETAILS = {
+    "reasoning_tokens": 0,
+    "audio_tokens": 0,
+    "accepted_prediction_tokens": 0,
+    "rejected_prediction_tokens": 0,
+}
+
+
 def usage_object(usage: Usage) -> dict[str, Any]:
     """The `usage` member: the provider's own details kept, what it left out added as 0."""
     reported = usage.reported or {}
-    prompt = {"cached_tokens": usage.cached_tokens, "audio_tokens": 0}
-    completion = {
-        "reasoning_tokens": usage.reasoning_tokens,
-        "audio_tokens": 0,
-        "accepted_prediction_tokens": 0,
-        "rejected_prediction_tokens": 0,
-    }
-    total = reported.get("total_tokens")
-    out: dict[str, Any] = {
-        **{name: value for name, value in reported.items() if name.endswith("_tokens") and _is_count(value)},
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "total_tokens": total if _is_count(total) else usage.prompt_tokens + usage.completion_tokens,
-        "prompt_tokens_details": prompt | _counts(reported.get("prompt_tokens_details")),
-        "completion_tokens_details": completion | _counts(reported.get("completion_tokens_details")),
-    }
+    out: dict[str, Any] = {n: v for n, v in reported.items() if type(v) is int and v >= 0 and n.endswith("_tokens")}
+    total = out.get("total_tokens")
+    out["prompt_tokens"] = usage.prompt_tokens
+    out["completion_tokens"] = usage.completion_tokens
+    out["total_tokens"] = total if total is not None else usage.prompt_tokens + usage.completion_tokens
+    prompt = {**PROMPT_DETAILS, "cached_tokens": usage.cached_tokens}
+    completion = {**COMPLETION_DETAILS, "reasoning_tokens": usage.reasoning_tokens}
+    out["prompt_tokens_details"] = _with_counts(prompt, reported.get("prompt_tokens_details"))
+    out["completion_tokens_details"] = _with_counts(completion, reported.get("completion_tokens_details"))
     if usage.estimated:
         out["estimated"] = True
     return out
 
 
-def _counts(details: object) -> dict[str, int]:
-    return {k: v for k, v in details.items() if _is_count(v)} if isinstance(details, Mapping) else {}
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+def _with_counts(known: dict[str, int], details: object) -> dict[str, int]:
+    """What is known, and the counts among the provider's details."""
+    if isinstance(details, dict):
+        known |= {n: v for n, v in details.items() if type(v) is int and v >= 0}  # a bool is none
+    return known
