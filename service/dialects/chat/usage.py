@@ -6,7 +6,6 @@ from typing import Any
 
 from service.events import Usage
 
-
 PROMPT_DETAILS = {"cached_tokens": 0, "audio_tokens": 0}
 COMPLETION_DETAILS = {
     "reasoning_tokens": 0,
