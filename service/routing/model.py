@@ -24,10 +24,10 @@ class Model:
     `id` is lower case, `name` is Poe's display name. `created` is in seconds. `refuses` names request fields that the
     model's REST endpoint answers with 400. `tools_wire` is the wire on which tool calls work (None: whichever the
     model takes) and `tools_stream` whether they survive streaming there. `slow`: answers may take many minutes.
-    `replaces`: the bot rewrites its text while it works, so it is held back until it is final. `signatures`: its tool
-    calls carry a signature that must come back with them (`Call.opaque`). `thoughts_required`: while it thinks it wants
-    its earlier thoughts back with its tool calls, which neither wire can do. `endpoints` is empty where Poe lists none,
-    which means chat; a path that is none of the known ones stands as it is, without `/v1/`.
+    `replaces`: the bot rewrites its text while it works, so it is held back until it is final. `signatures`: it
+    refuses tool calls that come back without their signature (`Call.opaque`). `thoughts_required`: while it thinks it
+    wants its earlier thoughts back with its tool calls, which neither wire can do. `endpoints` is empty where Poe lists
+    none, which means chat; a path that is none of the known ones stands as it is, without `/v1/`.
     """
 
     id: str

@@ -10,7 +10,7 @@ from service.sandbox.ask import Ask, AskedCall, AskTurn, OfferedTool, Role
 from service.sandbox.content import read_content
 from service.sandbox.files import Files
 from service.sandbox.models.model import SandboxModel
-from service.sandbox.models.signature import thought_signature
+from service.sandbox.models.signature import SKIP, thought_signature
 from service.sandbox.poe_errors import invalid
 
 # What Poe documents, those that it documents as ignored among them. Anything else must be declared by the model.
@@ -265,10 +265,10 @@ def _asked_call(call: Any, number: int) -> AskedCall:
 
 
 def _check_signatures(turns: tuple[AskTurn, ...]) -> None:
-    """Gemini refuses a history whose calls come back without their signatures (poe.md 4.4, 8.7); Google's sentence."""
+    """Gemini refuses a turn whose first call comes back without its signature (poe.md 4.4, 8.7); Google's sentence."""
     for turn in turns:
-        for call in turn.calls:
-            if call.signature != thought_signature(call.id):
+        for call in turn.calls[:1]:
+            if call.signature not in (thought_signature(call.id), SKIP):
                 raise invalid(
                     f"Function call `{call.name}` is missing a thought_signature. "
                     "This is required for tools to work correctly."

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from service.prompt import Call, MediaPart, Prompt, Tool, Turn
 from service.wires.call import UpstreamCall
 from service.wires.call_ids import original
+from service.wires.opaque import Opaque, returned
 from service.writing import as_json
 
 PROTOCOL_VERSION = "1.2"
 ROLES: Mapping[str, str] = {"system": "system", "user": "user", "assistant": "bot", "tool": "tool"}
-
-Opaque = Callable[[str], Mapping[str, Any] | None]
-"""Looks up what a provider wants echoed with a call, by our id of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,8 @@ def encode(call: UpstreamCall, attachments: Attachments, opaque: Opaque) -> byte
     """The JSON body of the query. What the protocol cannot say is emulated, or told through `call.notice`."""
     prompt, refused = call.prompt, call.refused
     tools, orders = _tools(prompt)
-    query = _messages(prompt.turns, attachments, opaque)
+    model = call.route.model
+    query = _messages(prompt.turns, attachments, opaque, signed=model is not None and model.signatures)
     if orders:
         _instruct(query, " ".join(orders))
     if call.parameters:
@@ -130,7 +129,9 @@ def _message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content, "content_type": "text/markdown"}
 
 
-def _messages(turns: Sequence[Turn], attachments: Attachments, opaque: Opaque) -> list[dict[str, Any]]:
+def _messages(
+    turns: Sequence[Turn], attachments: Attachments, opaque: Opaque, *, signed: bool
+) -> list[dict[str, Any]]:
     """The turns; results of one round of tool calls are one message, and their media follow them in a user's."""
     query: list[dict[str, Any]] = []
     names: dict[str, str] = {}
@@ -145,7 +146,7 @@ def _messages(turns: Sequence[Turn], attachments: Attachments, opaque: Opaque) -
             query.append(_plain(turn, attachments))
         if turn.calls:
             names.update({call.id: call.name for call in turn.calls})
-            query.append(_calls(turn.calls, opaque))
+            query.append(_calls(turn.calls, opaque, signed=signed))
     return query + _results(results, names, attachments)
 
 
@@ -164,12 +165,11 @@ def _files(turn: Turn, attachments: Attachments) -> list[dict[str, str]]:
     return [{"url": file.url, "content_type": file.content_type, "name": file.name} for file in found]
 
 
-def _calls(calls: Sequence[Call], opaque: Opaque) -> dict[str, Any]:
+def _calls(calls: Sequence[Call], opaque: Opaque, *, signed: bool) -> dict[str, Any]:
     written = []
-    for call in calls:
+    for call, extra in zip(calls, returned(calls, opaque, signed=signed), strict=True):
         function = {"name": call.name, "arguments": call.arguments}
         members: dict[str, Any] = {"id": original(call.id), "type": "function", "function": function}
-        extra = call.opaque or opaque(call.id)
         written.append({**members, "extra_content": extra} if extra else members)
     return {**_message("bot", as_json(written).decode()), "message_type": "function_call"}
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from service.errors import Failure, Kind
 from service.prompt import Call, MediaPart, Part, Prompt, TextPart, Tool, Turn
 from service.wires.call import UpstreamCall
 from service.wires.call_ids import original
+from service.wires.opaque import Opaque, returned
 from service.writing import as_json
-
-Opaque = Callable[[str], Mapping[str, Any] | None]
-"""Looks up what a provider wants echoed with a call, by our id of the call."""
 
 EMULATED = frozenset({"stream_options", "stop", "response_format", "max_tokens"})
 """Members that a model may refuse and the caller not miss: ours, done by the stages, or sent under another name."""
@@ -24,7 +22,9 @@ def encode(call: UpstreamCall, *, stream: bool, opaque: Opaque, refused: frozens
     prompt = call.prompt
     if prompt.tools and "tools" in refused:
         raise Failure(Kind.UNSENDABLE, "This model's REST endpoint takes no tools.", param="tools")
-    body: dict[str, Any] = {"model": call.route.name, "messages": messages(prompt, opaque)}
+    model = call.route.model
+    signed = model is not None and model.signatures
+    body: dict[str, Any] = {"model": call.route.name, "messages": messages(prompt, opaque, signed=signed)}
     if stream:
         body["stream"] = True
         body["stream_options"] = {"include_usage": True}
@@ -87,15 +87,18 @@ def _response_format(prompt: Prompt) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": wanted.name or "answer", "schema": wanted.schema or {}}}
 
 
-def messages(prompt: Prompt, opaque: Opaque) -> list[dict[str, Any]]:
-    """The turns as messages. Media of a tool's result follow the results of that round in a user message."""
+def messages(prompt: Prompt, opaque: Opaque, *, signed: bool) -> list[dict[str, Any]]:
+    """The turns as messages. Media of a tool's result follow the results of that round in a user message.
+
+    `signed`: the model refuses calls without a signature.
+    """
     out: list[dict[str, Any]] = []
     held: list[Part] = []
     for turn in prompt.turns:
         if held and turn.role != "tool":
             out.append({"role": "user", "content": _content(tuple(held))})
             held = []
-        out.append(_message(turn, opaque))
+        out.append(_message(turn, opaque, signed=signed))
         if turn.role == "tool":
             held += [part for part in turn.parts if isinstance(part, MediaPart)]
     if held:
@@ -103,7 +106,7 @@ def messages(prompt: Prompt, opaque: Opaque) -> list[dict[str, Any]]:
     return out
 
 
-def _message(turn: Turn, opaque: Opaque) -> dict[str, Any]:
+def _message(turn: Turn, opaque: Opaque, *, signed: bool) -> dict[str, Any]:
     message: dict[str, Any] = {"role": turn.role}
     if turn.name:
         message["name"] = turn.name
@@ -113,17 +116,17 @@ def _message(turn: Turn, opaque: Opaque) -> dict[str, Any]:
         return message
     message["content"] = _content(turn.parts)
     if turn.calls:
-        message["tool_calls"] = [_call(call, opaque) for call in turn.calls]
+        extras = returned(turn.calls, opaque, signed=signed)
+        message["tool_calls"] = [_call(call, extra) for call, extra in zip(turn.calls, extras, strict=True)]
     return message
 
 
-def _call(call: Call, opaque: Opaque) -> dict[str, Any]:
+def _call(call: Call, extra: Mapping[str, Any] | None) -> dict[str, Any]:
     written: dict[str, Any] = {
         "id": original(call.id),
         "type": "function",
         "function": {"name": call.name, "arguments": call.arguments},
     }
-    extra = call.opaque or opaque(call.id)
     if extra:
         written["extra_content"] = extra
     return written

@@ -8,15 +8,33 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
 
+from service.prompt import Call
+
+Opaque = Callable[[str], Mapping[str, Any] | None]
+"""Looks up what a provider wants echoed with a call, by our id of the call."""
+
+UNSIGNED: Mapping[str, Any] = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+"""Google's own word for a call that Gemini did not make, or whose signature is lost."""
 KEPT_SECONDS = 3600.0
 MAX_CALLS = 4096
 MAX_BYTES = 64 * 1024
 """Of one call's members; a larger one is passed on but not kept."""
+
+
+def returned(calls: Sequence[Call], opaque: Opaque, *, signed: bool) -> list[Mapping[str, Any] | None]:
+    """What goes back with each call of one turn, if anything: the caller's own, else what is kept.
+
+    `signed`: the model refuses a turn whose first call has no signature. The calls beside it never have one.
+    """
+    found = [call.opaque or opaque(call.id) for call in calls]
+    if signed and found and not found[0]:
+        found[0] = UNSIGNED
+    return found
 
 
 class OpaqueStore:

@@ -97,6 +97,7 @@ def test_models_that_only_sound_like_it_are_not(id_: str) -> None:
 def test_gemini_wants_its_signatures_and_claude_its_thoughts() -> None:
     assert corrected("gemini-3.1-pro").signatures
     assert corrected("claude-sonnet-4.6", "Anthropic").thoughts_required
+    assert not corrected("gemini-2.5-pro").signatures, "it validates none, and might mind a made-up one"
     assert not corrected("gpt-5.2").signatures
 
 

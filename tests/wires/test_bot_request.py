@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.prompt import Call, MediaPart, Sampling, TextPart, Tool, Turn
+from service.routing.model import Model
 from service.wires.bot_request import Attachment, encode
 from service.wires.call import UpstreamCall
 from service.wires.call_ids import mint
@@ -122,6 +123,18 @@ def test_what_a_provider_wants_echoed_is_looked_up_where_the_caller_dropped_it()
     )
     query = json.loads(encode(call, {}, {"call_1": {"sig": 1}}.get))["query"]
     assert json.loads(query[1]["content"])[0]["extra_content"] == {"sig": 1}
+
+
+def test_a_lost_signature_is_told_to_a_model_that_wants_one() -> None:
+    turns = (user("x"), Turn("assistant", (), (Call("a", "clock", "{}"), Call("b", "clock", "{}"))))
+
+    def extras(model: Model) -> list[Any]:
+        query = sent(asking(*turns, model=model))["query"]
+        return [call.get("extra_content") for call in json.loads(query[1]["content"])]
+
+    skipped = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+    assert extras(Model("m", "m", signatures=True)) == [skipped, None]
+    assert extras(Model("m", "m")) == [None, None]
 
 
 def test_media_are_attached_to_their_message_and_a_results_to_one_after_it() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from service.errors import Failure, Kind
 from service.prompt import Call, MediaPart, OutputFormat, Sampling, TextPart, Tool, Turn
+from service.routing.model import Model
 from service.wires.call_ids import mint
 from service.wires.chat_body import encode
 from tests.wires.calls import asking, user
@@ -175,6 +176,23 @@ def test_pictures_in_results_follow_the_results_of_their_round() -> None:
     assert [message["content"] for message in found[1:3]] == ["see", ""]
     assert found[3]["content"] == [{"type": "image_url", "image_url": {"url": PIXEL}}] * 2
     assert messages(*[Turn("tool", (picture,), call_id="a")])[-1]["role"] == "user"
+
+
+def test_a_lost_signature_is_told_to_a_model_that_wants_one_on_the_first_call_of_a_turn_alone() -> None:
+    known: Mapping[str, Any] = {"google": {"thought_signature": "a2VwdA=="}}
+    turns = (
+        Turn("assistant", calls=(Call("lost", "f", "{}"), Call("beside", "f", "{}"))),
+        Turn("assistant", calls=(Call("known", "f", "{}"), Call("next", "f", "{}"))),
+    )
+
+    def extras(model: Model | None) -> list[list[Any]]:
+        written = encode(asking(*turns, model=model), stream=False, opaque={"known": known}.get, refused=frozenset())
+        found = orjson.loads(written)["messages"]
+        return [[call.get("extra_content") for call in message["tool_calls"]] for message in found]
+
+    skipped = {"google": {"thought_signature": "skip_thought_signature_validator"}}
+    assert extras(Model("m", "m", signatures=True)) == [[skipped, None], [known, None]]
+    assert extras(Model("m", "m")) == extras(None) == [[None, None], [known, None]]
 
 
 def test_what_a_provider_wants_back_is_the_callers_else_ours() -> None:

@@ -20,7 +20,7 @@ class SandboxModel:
     `context` (length, most output tokens), `reasoning`.
     How it behaves: `call_ids` is the style of its tool-call ids; `provider` set makes chat answer in the strict shape
     under that name; `takes_tools` False refuses tools on chat and ignores them on the bot wire; `streams_tools` False
-    ends a chat stream with tools silently; `signs_calls` demands its thought signatures back; `on_chat` False is
+    ends a chat stream with tools silently; `signs_calls` demands its thought signature back; `on_chat` False is
     a bot that chat completions does not serve; `json_text` answers a tools request on the bot wire with content deltas
     in json events; `detailed_usage` adds the token details of OpenAI's models; `honours_format` follows
     `response_format` on chat. `created` is in milliseconds.

@@ -1,9 +1,12 @@
-"""Gemini's thought signatures: given out with a tool call, demanded back with it."""
+"""Gemini's thought signatures: given out with the first tool call of a turn, demanded back with it."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
+
+SKIP = "skip_thought_signature_validator"
+"""Google's word for a call that Gemini did not make, or whose signature is lost."""
 
 
 def thought_signature(call_id: str) -> str:

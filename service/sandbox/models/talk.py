@@ -79,7 +79,7 @@ def _called(ask: Ask, result: AskTurn) -> str:
 def _call(tool: OfferedTool, index: int, ask: Ask, model: SandboxModel) -> CallTool:
     call_id = _call_id(tool.name, index, model)
     arguments = sample(tool.parameters, ask.text)
-    signature = thought_signature(call_id) if model.signs_calls else None
+    signature = thought_signature(call_id) if model.signs_calls and index == 0 else None
     return CallTool(call_id, tool.name, compact_json(arguments if isinstance(arguments, dict) else {}), signature)
 
 

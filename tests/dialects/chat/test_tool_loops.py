@@ -136,6 +136,15 @@ def test_signatures_come_along_and_go_back(talk: Talk, wire: str, stream: bool, 
     assert sent["extra_content"]["google"]["thought_signature"] == signature
 
 
+@pytest.mark.parametrize("wire", WIRES)
+def test_a_history_of_another_models_calls_goes_to_one_that_signs_its_own(talk: Talk, wire: str) -> None:
+    messages = [user("Weather and clock?")]
+    message = ask(talk, "sandbox-tools", messages, wire, stream=False, tools=[WEATHER, CLOCK])["message"]
+    messages += [message, *[result(call, "fine") for call in message["tool_calls"]]]
+    answer = ask(talk, "sandbox-gemini-3.1", messages, wire, stream=False, tools=[WEATHER, CLOCK])
+    assert answer["message"]["content"] == "getWeather says: fine\nreadClock says: fine"
+
+
 def test_a_model_that_loses_calls_in_streams_is_asked_whole_and_streamed_again(talk: Talk) -> None:
     catalogue = talk.gateway.gateway.catalogue
     before = catalogue.models()
