@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -146,18 +145,16 @@ def test_a_history_of_another_models_calls_goes_to_one_that_signs_its_own(talk: 
 
 
 def test_a_model_that_loses_calls_in_streams_is_asked_whole_and_streamed_again(talk: Talk) -> None:
-    catalogue = talk.gateway.gateway.catalogue
-    before = catalogue.models()
-    known = [replace(model, tools_stream=model.id != "sandbox-grok-4") for model in before]
-    talk.gateway.call(lambda: catalogue.adopt(known))
-    try:
-        answer = ask(talk, "sandbox-grok-4", [user("Weather?")], "chat", stream=True, tools=[WEATHER])
-        assert answer["finish_reason"] == "tool_calls"
-        assert "stream" not in talk.sent
-        ask(talk, "sandbox-grok-4", [user("No tools.")], "chat", stream=True)
-        assert talk.sent["stream"] is True, "without tools it streams"
-    finally:
-        talk.gateway.call(lambda: catalogue.adopt(before))
+    answer = ask(talk, "sandbox-grok-4", [user("Weather?")], "chat", stream=True, tools=[WEATHER])
+    assert answer["finish_reason"] == "tool_calls"
+    assert "stream" not in talk.sent
+    ask(talk, "sandbox-grok-4", [user("No tools.")], "chat", stream=True)
+    assert talk.sent["stream"] is True, "without tools it streams"
+
+
+def test_a_bot_known_to_replace_its_text_is_heard_out_the_first_time(talk: Talk) -> None:
+    answer = ask(talk, "sandbox-rewriter", [user("hello")], "bot", stream=True)
+    assert answer["message"]["content"] == "A second thought: hello"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
