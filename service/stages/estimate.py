@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from math import ceil
+from math import ceil, floor, inf
 
 from service.events import Event, Reasoning, Text, ToolCall, read
 from service.prompt import MediaPart, Prompt, Turn
@@ -94,29 +94,43 @@ class Floor:
     No tokenizer puts two words into one token, nor a word and a number, so that each of them counts as one at least.
     """
 
-    __slots__ = ("_open", "tokens")
+    __slots__ = ("_limit_tokens", "_open", "tokens")
 
-    def __init__(self) -> None:
+    def __init__(self, limit_tokens: float = inf) -> None:
         self.tokens = 0.0
+        self._limit_tokens = limit_tokens
         self._open = ""
 
-    def feed(self, event: Event) -> None:
-        """Count one event. Its end is counted when it is known to be over."""
+    def feed(self, event: Event) -> int | None:
+        """Count one event. Its end is counted when it is known to be over.
+
+        Once the limit is passed, the characters of this event that are within it; else None.
+        """
+        before = len(self._open)
         if isinstance(event, (Text, Reasoning)):
             self._open += read(event.pieces)
         elif isinstance(event, ToolCall):
             self._open += event.arguments
-        if len(self._open) > COUNTED_AT_ONCE:
-            self._count()
+        left = self._limit_tokens - self.tokens
+        if len(self._open) <= min(COUNTED_AT_ONCE, CHARACTERS_PER_TOKEN * left):
+            return None
+        within = self._count()
+        return None if within is None else max(0, within - before)
 
-    def _count(self) -> None:
+    def _count(self) -> int | None:
+        """Count what is open, up to what may still grow; where in it the limit is passed, if it is."""
         text = self._open
         end = len(text.rstrip(OPEN))
         if len(text) - end > LONGEST_OPEN:
             end = len(text)
         for run in RUNS.finditer(text, 0, end):
             kind = run.lastgroup
-            if kind is not None:
-                tokens = (run.end() - run.start()) / LONGEST[kind]
-                self.tokens += ceil(tokens) if kind in WHOLE else tokens
+            if kind is None:
+                continue
+            tokens = (run.end() - run.start()) / LONGEST[kind]
+            left = self._limit_tokens - self.tokens
+            self.tokens += ceil(tokens) if kind in WHOLE else tokens
+            if self.tokens > self._limit_tokens:
+                return run.start() + int((floor(left) if kind in WHOLE else left) * LONGEST[kind])
         self._open = text[end:]
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from service.events import VISIBLE, Event, Finish, FinishReason, Text, Usage
+from service.events import VISIBLE, Event, Finish, FinishReason, Reasoning, Text, Usage, escape, read
 from service.prompt import Prompt
 from service.stages.estimate import Floor, Meter, prompt_tokens
 from service.stages.stopping import StopScanner
@@ -22,7 +22,7 @@ class Shaper:
     sequences among them are looked for here, and those of nothing but blanks always, since Poe refuses such.
     """
 
-    __slots__ = ("_floor", "_limit_tokens", "_meter", "_prompt", "_scanner", "over")
+    __slots__ = ("_floor", "_meter", "_prompt", "_scanner", "over")
 
     def __init__(
         self,
@@ -36,15 +36,15 @@ class Shaper:
         self._prompt = prompt
         self._meter = Meter()
         self._scanner = StopScanner(stops) if stops else None
-        self._limit_tokens = prompt.max_tokens if enforce else None
-        self._floor = Floor()
-        if self._limit_tokens is not None:
+        self._floor: Floor | None = None
+        if prompt.max_tokens is not None and enforce:
+            self._floor = Floor(prompt.max_tokens)
             notice(LIMIT_NOTICE)
         self.over = False
 
     def feed(self, batch: list[Event]) -> list[Event]:
         """What of a batch may pass."""
-        if self._scanner is None and self._limit_tokens is None:
+        if self._scanner is None and self._floor is None:
             last = batch[-1] if batch else None
             if type(last) is Finish and last.usage is not None:
                 return batch  # somebody else has counted
@@ -83,12 +83,13 @@ class Shaper:
             out.append(self._with_usage(event))
             self.over = True
             return
-        self._meter.feed(event)
-        out.append(event)
-        if self._limit_tokens is not None:
-            self._floor.feed(event)
-            if self._floor.tokens > self._limit_tokens:
-                self._end("length", out)
+        within = None if self._floor is None else self._floor.feed(event)
+        passing = event if within is None else _beginning(event, within)
+        if passing is not None:
+            self._meter.feed(passing)
+            out.append(passing)
+        if within is not None:
+            self._end("length", out)
 
     def _end(self, reason: FinishReason, out: list[Event]) -> None:
         out.append(Finish(reason))
@@ -112,6 +113,13 @@ class Shaper:
             estimated=True,
         )
         return replace(finish, usage=usage)
+
+
+def _beginning(event: Event, characters: int) -> Event | None:
+    """The first characters of a text. Anything else passes whole: half a tool call is none."""
+    if not isinstance(event, (Text, Reasoning)):
+        return event
+    return replace(event, pieces=(escape(read(event.pieces)[:characters]),)) if characters else None
 
 
 def blank_stops(prompt: Prompt) -> tuple[str, ...]:

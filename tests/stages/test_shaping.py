@@ -110,8 +110,32 @@ def test_an_answer_that_is_surely_too_long_is_cut() -> None:
     assert stage.over
     assert isinstance(events[-1], Finish)
     assert events[-1].reason == "length"
-    assert 20 <= len(shown(events).split()) <= 100, "soon after the limit"
+    assert len(shown(events).split()) == 19, "and two full stops"
     assert notices == [LIMIT_NOTICE]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (WORDS * 60, (WORDS * 2).removesuffix("ten. ")),
+        ("一二三四" * 60, "一二三四" * 20),
+        ("7" * 100, "7" * 80),
+        ("words and " + "a" * 2000, "words and " + "a" * 24 * 18),
+    ],
+)
+@pytest.mark.parametrize("kind", [Text, Reasoning])
+def test_one_piece_is_cut_where_it_is_surely_over(kind: type[Text | Reasoning], said: str, kept: str) -> None:
+    stage = shaper(max_tokens=20)
+    first, last = run(stage, [kind((escape(said + " "),)), Finish("stop", Usage(3, 999))])
+    assert isinstance(first, kind)
+    assert read(first.pieces) == kept
+    assert last == Finish("length", Usage(3, 999)), "the upstream has counted what it made"
+
+
+def test_a_short_limit_is_kept_word_by_word() -> None:
+    events = run(shaper(max_tokens=3), *[[text(f"{word} ")] for word in WORDS.split()])
+    assert shown(events) == "One two three "
+    assert isinstance(events[-1], Finish)
 
 
 def test_nothing_is_told_of_limits_that_are_not_ours() -> None:
