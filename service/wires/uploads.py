@@ -50,18 +50,20 @@ MEANINGS: Mapping[Kind, Kind] = {
 
 _REFUSES = re.compile(
     r"(?:attachment|uploaded (?:file|image)|(?:file|image) url)s?\b.{0,80}?"
-    r"(?:expired|invalid|not found|no longer|does not exist|could not|couldn't|cannot|failed|unavailable)"
-    r"|(?:could not|couldn't|cannot|failed to|unable to) (?:download|fetch|access|load|open|read|retrieve) "
+    r"(?:expired|invalid|not found|no longer|does not exist|could not|couldn['’]t|cannot|failed|unavailable)"
+    r"|(?:could not|couldn['’]t|cannot|failed to|unable to) (?:download|fetch|access|load|open|read|retrieve) "
     r"(?:the |an? |your |one of the )?(?:attachment|attached|uploaded|file|image)",
     re.IGNORECASE | re.DOTALL,
 )
+_LONG_WORD = re.compile(r"\S{41,}")
+"""The URL or the name of a file, as long as any."""
 _DATA_URL = re.compile(r"data:([^;,]*)(?:;(?!base64,)[^;,]*)*(;base64)?,", re.IGNORECASE)
 _Key = tuple[str, bytes]
 
 
 def refuses_attachment(message: str) -> bool:
     """Whether a bot's refusal says that it cannot get at an attachment, so that uploading it again may help."""
-    return _REFUSES.search(message[:2000]) is not None
+    return _REFUSES.search(_LONG_WORD.sub("…", message[:2000])) is not None
 
 
 @dataclass(slots=True)
