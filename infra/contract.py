@@ -41,22 +41,8 @@ MODEL_OPTIONS = (
 )
 
 
-def generate() -> None:
-    """Write the generated files."""
-    for path, text in _files().items():
-        path.write_text(text, encoding="utf-8")
-
-
-def check() -> list[str]:
-    """One line for each generated file that is not what openapi.yaml says."""
-    return [
-        f"{path.relative_to(ROOT)} is stale; run `invoke generate`"
-        for path, text in _files().items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
-
-
-def _files() -> dict[Path, str]:
+def files() -> dict[Path, str]:
+    """What is generated here, by its place."""
     document = yaml.load(SOURCE.read_bytes(), Loader=yaml.CSafeLoader)
     return {
         TARGET / "openapi.json": json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n",

@@ -93,12 +93,12 @@ def test(c: Context, long: bool = False, select: str = "") -> None:  # noqa: PT0
 
 @task(help={"check": "write nothing; exit 4 where the committed code is stale"})
 def generate(c: Context, check: bool = False) -> None:
-    """Write service/contract/ from openapi.yaml."""
-    from infra import contract
+    """Write service/contract/ from openapi.yaml, and the alert rules and the dashboard from their code."""
+    from infra import generated
 
     if not check:
-        contract.generate()
-    elif stale := contract.check():
+        generated.write(generated.files())
+    elif stale := generated.stale(generated.files()):
         end(ExitCode.DRIFT, "\n".join(stale))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from invoke import Context, Exit
 
-from infra import contract, dev
+from infra import dev, generated
 from infra.dev import LANGCHAIN, NOTHING_COLLECTED
 
 Started = list[tuple[str, ...]]
@@ -99,15 +99,16 @@ def test_a_step_that_hangs_is_over_time(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_stale_code_is_drift(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "check", lambda: ["service/contract/models.py is stale"])
+    monkeypatch.setattr(generated, "files", dict)
+    monkeypatch.setattr(generated, "stale", lambda _: ["service/contract/models.py is stale"])
     with pytest.raises(Exit) as ended:
         dev.generate(Context(), check=True)
     assert (ended.value.code, ended.value.message) == (4, "service/contract/models.py is stale")
 
 
 def test_fresh_code_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "check", list)
-    monkeypatch.setattr(contract, "generate", lambda: pytest.fail("it was written"))
+    monkeypatch.setattr(generated, "files", dict)
+    monkeypatch.setattr(generated, "write", lambda _: pytest.fail("it was written"))
     dev.generate(Context(), check=True)
 
 
