@@ -1,0 +1,66 @@
+"""The commit point: what of the attempts' events reaches the caller, and from when on no other attempt may speak."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.events import VISIBLE, Event, Finish
+from service.stages.recovery import Follower, Kept
+
+COMMITTING = (*VISIBLE, Finish)
+
+
+class Passage:
+    """The way of one answer to its caller.
+
+    `holds`: nothing passes before the answer's end is known. `keeps`: what has passed is kept, so that a second answer
+    can be compared with it. `begun`: the attempt under way has shown something visible. `committed`: so has what the
+    caller has.
+    """
+
+    def __init__(self, *, holds: bool, keeps: bool) -> None:
+        self._holds = holds
+        self._kept = Kept() if keeps else None
+        self._follower: Follower | None = None
+        self._held: list[Event] = []
+        self.begun = False
+        self.committed = False
+
+    def attempt(self) -> None:
+        """Another attempt begins."""
+        self.begun = False
+        self._held = []
+
+    def feed(self, batch: list[Event]) -> list[Event]:
+        """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer."""
+        if not self.begun:
+            self.begun = any([isinstance(event, COMMITTING) for event in batch])
+        if self._follower is not None:
+            return self._follower.feed(batch)
+        if not self.committed:
+            self._held += batch
+            if not (_ends(batch) if self._holds else self.begun):
+                return []
+            self.committed, batch = True, self._held
+        if self._kept is not None:
+            self._kept.add(batch)
+        return batch
+
+    @property
+    def recoverable(self) -> bool:
+        """Whether all that has passed is known."""
+        return self._kept is not None and self._kept.comparable
+
+    @property
+    def recovering(self) -> bool:
+        """Whether a second answer is on its way."""
+        return self._follower is not None
+
+    def recover(self) -> None:
+        """The next attempt's answer may go on where the first one broke off, if it begins with all of it."""
+        assert self._kept is not None
+        self._follower = Follower(self._kept)
+
+
+def _ends(batch: Sequence[Event]) -> bool:
+    return bool(batch) and type(batch[-1]) is Finish
