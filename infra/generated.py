@@ -1,4 +1,4 @@
-"""What is generated and committed: the contract's code, the alert rules, the dashboard."""
+"""What is generated and committed: the contract's code, the failure table, the alert rules, the dashboard."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def files() -> dict[Path, str]:
     """Every generated file by its place, with the text that its source asks for."""
-    from infra import alerts, contract, dashboard  # here, because what they import is slow to load
+    from infra import alerts, contract, dashboard, failures  # here, because what they import is slow to load
 
-    return {**contract.files(), **alerts.files(), **dashboard.files()}
+    return {**contract.files(), **alerts.files(), **dashboard.files(), **failures.files()}
 
 
 def write(wanted: Mapping[Path, str]) -> None:

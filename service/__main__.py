@@ -1,4 +1,4 @@
-"""`python -m service`: serve; `python -m service settings` and `check`: look, and serve nothing."""
+"""`python -m service`: serve; `python -m service settings`, `check` and `failures`: look, and serve nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from service.settings import EXIT_BAD_SETTINGS, SettingsError, load
 
 def main(argv: Sequence[str]) -> int:
     """The exit code of what was asked for."""
-    if argv and argv[0] in ("settings", "check"):
+    if argv and argv[0] in ("settings", "check", "failures"):
         from service import cli
 
         return cli.main(argv)

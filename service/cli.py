@@ -1,4 +1,5 @@
-"""Commands that only look: `settings` shows what is set, `check` says whether keys and tokens are good.
+"""Commands that only look: `settings` shows what is set, `check` says whether keys and tokens are good, `failures`
+tells what follows from which failure.
 
 No value of a key or token is ever printed.
 """
@@ -13,22 +14,25 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn
 
+from service import failures
 from service import settings as all_settings
 from service.errors import Failure, Kind
 from service.settings import EXIT_BAD_SETTINGS, Settings, SettingsError
 from service.values import specs
 from service.values.specs import Examined, KeySpec, TokenSpec
 
-COMMANDS = ("settings", "check")
 MOST_CHECKS_AT_ONCE = 8
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `settings …` or `check …`; the exit code: 0 good, 1 something is not, 78 a malformed setting."""
+    """Run one of the commands; the exit code: 0 good, 1 something is not, 78 a malformed setting."""
     arguments = _parser().parse_args(argv)
     try:
         if arguments.command == "settings":
             return _settings(as_json=arguments.json)
+        if arguments.command == "failures":
+            print(failures.page())
+            return 0
         return _check(arguments)
     except SettingsError as problem:
         print(problem, file=sys.stderr)
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     what.add_argument("--keys", choices=["-"], metavar="-", help="read Poe keys from standard input")
     what.add_argument("--tokens", choices=["-"], metavar="-", help="read access tokens from standard input")
     check.add_argument("--offline", action="store_true", help="do not ask Poe whether the keys work")
+    commands.add_parser("failures", help="the failure table, as Markdown", allow_abbrev=False)
     return parser
 
 

@@ -6,8 +6,10 @@ Failure                how one attempt on an upstream failed; its `kind` alone d
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Literal
 
 
@@ -42,81 +44,174 @@ class Refusal(Exception):
 
 
 class Kind(StrEnum):
-    """The ways in which an attempt fails. What each one means for the key, the retry and the caller: `POLICY`."""
+    """The ways in which an attempt fails. What each one is, and what follows from it: `POLICY`."""
 
     BAD_REQUEST = "bad_request"
-    """Poe refuses the request itself (400 and its kin)."""
     UNSUPPORTED_PARAMETER = "unsupported_parameter"
-    """A 400 that names a parameter which the model does not take: `Failure.param`."""
+    UPLOAD_REFUSED = "upload_refused"
+    UNSENDABLE = "unsendable"
     TOO_LONG = "too_long"
     MODERATED = "moderated"
     NEEDS_AUTHORIZATION = "needs_authorization"
     NO_SUCH_MODEL = "no_such_model"
     NOT_ON_WIRE = "not_on_wire"
-    """The model exists but not behind this endpoint."""
-    UNSENDABLE = "unsendable"
-    """This wire cannot carry what the prompt holds; nothing was sent."""
     NOT_COVERED = "not_covered"
-    """The key's plan does not cover the model (403 about a model)."""
-    KEY_REVOKED = "key_revoked"
-    """401, or a 403 about the account."""
-    DRY = "dry"
-    """402: the account is out of points."""
     RATE_LIMITED = "rate_limited"
+    DRY = "dry"
+    KEY_REVOKED = "key_revoked"
     BROKEN = "broken"
-    """5xx, an in-band internal error, a body that is no answer."""
     EMPTY = "empty"
-    """A proper end with nothing before it."""
     CUT = "cut"
-    """The stream ended without its proper end, or a chunk could not be read."""
     UNREACHABLE = "unreachable"
-    """DNS, TLS, refused or reset before an answer."""
     SILENT = "silent"
-    """No sign of work in time, or none for too long."""
-    UPLOAD_REFUSED = "upload_refused"
-    """Poe no longer takes an attachment's URL; uploading again may help."""
 
 
 DEFAULT_RETRY_AFTER = 2.0
 """Seconds that a caller is told to wait where nothing says better."""
 
 Blame = Literal["request", "model", "key", "account", "poe", "network"]
+Rested = Literal["nothing", "key and model", "key", "account", "model and wire"]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """How a kind of failure is told to a caller when nothing is left to try (interface: errors)."""
+
+    status: int
+    type: str
+    code: str | None
+    param: str | None = None
+    waits: bool = False
+    should_retry: bool = False
+
+
+REFUSED = Told(400, "invalid_request_error", None)
+MISSING = Told(404, "invalid_request_error", "model_not_found", "model")
+UPSTREAM_ERROR = Told(502, "server_error", "upstream_error")
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a kind of failure means.
+    """What a kind of failure means: whose fault it is, what can help, what rests, what the caller sees at the end.
 
     `other_key`, `other_wire`, `other_model`: whether one of them can help; `same_key`: whether plain repetition can.
+    `rests`: what later requests are kept from, and `keys` and `routing.circuits` say for how long.
     """
 
+    what: str
     blame: Blame
+    told: Told
     other_key: bool = False
     other_wire: bool = False
     other_model: bool = False
     same_key: bool = False
+    rests: Rested = "nothing"
+
+    @property
+    def passes(self) -> bool:
+        """Whether the failure is Poe's or the network's, and the same request may do better in a moment."""
+        return self.rests == "model and wire"
 
 
-POLICY: dict[Kind, Policy] = {
-    Kind.BAD_REQUEST: Policy("request"),
-    Kind.UNSUPPORTED_PARAMETER: Policy("request", same_key=True),
-    Kind.TOO_LONG: Policy("request", other_model=True),
-    Kind.MODERATED: Policy("request"),
-    Kind.NEEDS_AUTHORIZATION: Policy("request"),
-    Kind.NO_SUCH_MODEL: Policy("model", other_wire=True, other_model=True),
-    Kind.NOT_ON_WIRE: Policy("model", other_wire=True, other_model=True),
-    Kind.UNSENDABLE: Policy("request", other_wire=True, other_model=True),
-    Kind.NOT_COVERED: Policy("model", other_key=True, other_model=True),
-    Kind.KEY_REVOKED: Policy("key", other_key=True),
-    Kind.DRY: Policy("account", other_key=True, other_model=True),
-    Kind.RATE_LIMITED: Policy("account", other_key=True, other_model=True),
-    Kind.BROKEN: Policy("poe", other_key=True, other_model=True, same_key=True),
-    Kind.EMPTY: Policy("poe", other_key=True, other_wire=True, other_model=True, same_key=True),
-    Kind.CUT: Policy("poe", other_key=True, other_model=True, same_key=True),
-    Kind.UNREACHABLE: Policy("network", other_key=True, other_model=True, same_key=True),
-    Kind.SILENT: Policy("network", other_key=True, other_wire=True, other_model=True),
-    Kind.UPLOAD_REFUSED: Policy("request", same_key=True),
-}
+def _passing(
+    what: str, blame: Blame, told: Told = UPSTREAM_ERROR, *, other_wire: bool = False, same_key: bool = True
+) -> Policy:
+    """A failure that counts against a model on a wire, and never against a key."""
+    return Policy(
+        what,
+        blame,
+        told,
+        other_key=True,
+        other_wire=other_wire,
+        other_model=True,
+        same_key=same_key,
+        rests="model and wire",
+    )
+
+
+POLICY: Mapping[Kind, Policy] = MappingProxyType(
+    {
+        Kind.BAD_REQUEST: Policy("Poe refuses the request itself", "request", REFUSED),
+        Kind.UNSUPPORTED_PARAMETER: Policy(
+            "a refusal that names a parameter which the model does not take", "request", REFUSED, same_key=True
+        ),
+        Kind.UPLOAD_REFUSED: Policy(
+            "Poe no longer takes an attachment's URL; uploading it again may help", "request", REFUSED, same_key=True
+        ),
+        Kind.UNSENDABLE: Policy(
+            "this wire cannot carry what the prompt holds; nothing was sent",
+            "request",
+            REFUSED,
+            other_wire=True,
+            other_model=True,
+        ),
+        Kind.TOO_LONG: Policy(
+            "the prompt is too long for the model",
+            "request",
+            Told(400, "invalid_request_error", "context_length_exceeded", "messages"),
+            other_model=True,
+        ),
+        Kind.MODERATED: Policy(
+            "the prompt or the answer was refused for its content",
+            "request",
+            Told(400, "invalid_request_error", "content_filter"),
+        ),
+        Kind.NEEDS_AUTHORIZATION: Policy(
+            "the bot wants an authorisation that only its user can give",
+            "request",
+            Told(400, "invalid_request_error", "privacy_authorization_required"),
+        ),
+        Kind.NO_SUCH_MODEL: Policy("Poe knows no such model", "model", MISSING, other_wire=True, other_model=True),
+        Kind.NOT_ON_WIRE: Policy(
+            "the model exists, but not behind this endpoint", "model", MISSING, other_wire=True, other_model=True
+        ),
+        Kind.NOT_COVERED: Policy(
+            "the key's plan does not cover the model",
+            "model",
+            Told(404, "invalid_request_error", "model_not_available", "model"),
+            other_key=True,
+            other_model=True,
+            rests="key and model",
+        ),
+        Kind.RATE_LIMITED: Policy(
+            "Poe limits the rate",
+            "account",
+            Told(429, "rate_limit_error", "upstream_rate_limited", waits=True, should_retry=True),
+            other_key=True,
+            other_model=True,
+            rests="key and model",
+        ),
+        Kind.DRY: Policy(
+            "the account is out of points",
+            "account",
+            Told(402, "insufficient_quota", "insufficient_points"),
+            other_key=True,
+            other_model=True,
+            rests="account",
+        ),
+        Kind.KEY_REVOKED: Policy(
+            "Poe does not accept the key, or its account",
+            "key",
+            Told(503, "server_error", "no_usable_key", waits=True),
+            other_key=True,
+            rests="key",
+        ),
+        Kind.BROKEN: _passing("Poe failed, or what came is no answer", "poe"),
+        Kind.EMPTY: _passing("an answer with a proper end and nothing before it", "poe", other_wire=True),
+        Kind.CUT: _passing("the answer broke off, or a part of it could not be read", "poe"),
+        Kind.UNREACHABLE: _passing(
+            "no answer came about: name, connection, TLS, or a break before the first byte", "network"
+        ),
+        Kind.SILENT: _passing(
+            "no sign of work in time, or none for too long",
+            "network",
+            Told(504, "server_error", "upstream_timeout"),
+            other_wire=True,
+            same_key=False,
+        ),
+    }
+)
+"""The failure table. Everything that follows a failure is decided by its row; `docs/failures.md` is made from it."""
 
 
 class Failure(Exception):
@@ -151,44 +246,9 @@ class Failure(Exception):
         self.account_wide = account_wide
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """How a kind of failure is told to a caller when nothing is left to try (interface: errors)."""
-
-    status: int
-    type: str
-    code: str | None
-    param: str | None = None
-    waits: bool = False
-    should_retry: bool = False
-
-
-UPSTREAM_ERROR = Told(502, "server_error", "upstream_error")
-TOLD: dict[Kind, Told] = {
-    Kind.BAD_REQUEST: Told(400, "invalid_request_error", None),
-    Kind.UNSUPPORTED_PARAMETER: Told(400, "invalid_request_error", None),
-    Kind.UPLOAD_REFUSED: Told(400, "invalid_request_error", None),
-    Kind.TOO_LONG: Told(400, "invalid_request_error", "context_length_exceeded", "messages"),
-    Kind.MODERATED: Told(400, "invalid_request_error", "content_filter"),
-    Kind.NEEDS_AUTHORIZATION: Told(400, "invalid_request_error", "privacy_authorization_required"),
-    Kind.NO_SUCH_MODEL: Told(404, "invalid_request_error", "model_not_found", "model"),
-    Kind.NOT_ON_WIRE: Told(404, "invalid_request_error", "model_not_found", "model"),
-    Kind.UNSENDABLE: Told(400, "invalid_request_error", None),
-    Kind.NOT_COVERED: Told(404, "invalid_request_error", "model_not_available", "model"),
-    Kind.DRY: Told(402, "insufficient_quota", "insufficient_points"),
-    Kind.RATE_LIMITED: Told(429, "rate_limit_error", "upstream_rate_limited", waits=True, should_retry=True),
-    Kind.KEY_REVOKED: Told(503, "server_error", "no_usable_key", waits=True),
-    Kind.SILENT: Told(504, "server_error", "upstream_timeout"),
-    Kind.BROKEN: UPSTREAM_ERROR,
-    Kind.EMPTY: UPSTREAM_ERROR,
-    Kind.CUT: UPSTREAM_ERROR,
-    Kind.UNREACHABLE: UPSTREAM_ERROR,
-}
-
-
 def refusal_for(failure: Failure) -> Refusal:
     """What a caller is told when nothing is left to try after `failure`. Of a 400, Poe's own words are passed on."""
-    told = TOLD[failure.kind]
+    told = POLICY[failure.kind].told
     own = told.status == 400 and told.code is None
     return Refusal(
         told.status,
