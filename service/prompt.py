@@ -115,7 +115,8 @@ class Prompt:
 
     `model` is the caller's own spelling; `fallbacks` are tried in order after it. `tool_choice` is `auto`, `none`,
     `required` or the name of one of `tools` in `forced_tool`. `max_tokens` counts the answer's tokens. `parameters`
-    are top-level members that are no part of the dialect: custom parameters of the bot, or unknown.
+    are top-level members that are no part of the dialect: custom parameters of the bot, or unknown. `session` names
+    the conversation, where that is known and matters.
     """
 
     model: str
@@ -133,3 +134,4 @@ class Prompt:
     output_format: OutputFormat | None = None
     media_as_parts: bool = False
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    session: str = ""

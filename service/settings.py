@@ -22,6 +22,10 @@ EXIT_BAD_SETTINGS: Final = 78
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
+Recovery = Literal["auto", "off", "verified", "whole"]
+RECOVERIES: tuple[Recovery, ...] = ("auto", "off", "verified", "whole")
+
+
 class SettingsError(ValueError):
     """A setting that cannot be used: one line that names it and holds no secret."""
 
@@ -120,7 +124,23 @@ class Settings:
     max_attempts: int = _setting(
         "0", units.whole(0, 1000), "attempts of one request; 0: as many as there are keys, wires and fallbacks"
     )
+    key_strategy: str = _setting(
+        "round_robin",
+        units.one_of(("round_robin", "least_busy", "sticky")),
+        "which key comes next: round_robin, least_busy, or sticky (a conversation stays on its key)",
+    )
+    queue_length: int = _setting("100", units.whole(0, 100_000), "requests that may wait for a free slot of a key")
+    queue_wait: float = _setting("10", units.seconds_or_zero, "seconds that a request may wait for a free slot")
+    poe_limit_per_minute: int = _setting(
+        "500", units.whole(1, 1_000_000), "requests a minute of each account, until Poe names another number"
+    )
     rest_max: float = _setting("10m", units.seconds, "longest rest of a key where Poe names no time, in seconds")
+    breaker_failures: int = _setting(
+        "5", units.whole(0, 1000), "requests in a row that one model fails on one wire before it rests; 0: never"
+    )
+    recovery: Literal["auto", "off", "verified", "whole"] = _setting(
+        "auto", units.one_of(RECOVERIES), "what follows a cut after the first visible event: auto, off, verified, whole"
+    )
     unknown_models: Literal["try", "refuse"] = _setting(
         "try", units.one_of(("try", "refuse")), "a model that is not in the catalogue: try it as a bot, or refuse it"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from random import getrandbits
+from typing import TypeVar
 
 from service.api.admission import Body, overloaded
 from service.api.asgi import Receive, Scope, Send
@@ -21,13 +22,15 @@ from service.dialects.chat.encode import KEEPALIVE, StreamEncoder, WholeEncoder
 from service.dialects.chat.options import Options
 from service.errors import Refusal
 from service.events import Event, Finish
-from service.gateway import Gateway
+from service.gateway import NO_WISHES, Gateway, Wishes
 from service.observe.record import Record
 from service.routing.route import WireName
+from service.settings import RECOVERIES
 
 WIRES: tuple[WireName, ...] = ("bot", "chat")
 INTERNAL = Refusal(500, "This service failed in the middle of its answer.", type_="server_error", code="internal_error")
 Answer = AsyncGenerator[list[Event], None]
+Word = TypeVar("Word", bound=str)
 
 
 async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +48,7 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
             record.drop(name)
         if gateway.sandboxed:
             record.notice("sandbox")
-        answer = gateway.answer(prompt, record, _forced(scope))
+        answer = gateway.answer(prompt, record, _wishes(scope["header_map"]))
         with gateway.deadlines.within(gateway.settings.total_timeout) as deadline:
             if prompt.stream:
                 await _streamed(answer, options, gateway, record, send, deadline)
@@ -57,16 +60,23 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
         body.release()
 
 
-def _forced(scope: Scope) -> WireName | None:
-    value = scope["header_map"].get(b"x-proxy-wire")
+def _wishes(headers: Mapping[bytes, bytes]) -> Wishes:
+    """What the headers of a request ask of the gateway."""
+    wire, recovery = headers.get(b"x-proxy-wire"), headers.get(b"x-proxy-recovery")
+    if wire is None and recovery is None:
+        return NO_WISHES
+    return Wishes(_word(wire, WIRES, "x-proxy-wire"), _word(recovery, RECOVERIES, "x-proxy-recovery"))
+
+
+def _word(value: bytes | None, words: tuple[Word, ...], name: str) -> Word | None:
+    """The one of the words that a header's value is; None where there is no such header."""
     if value is None:
         return None
-    word = value.decode("latin-1")
-    for wire in WIRES:
-        if word == wire:
-            return wire
-    message = f"x-proxy-wire must be one of {', '.join(WIRES)}."
-    raise Refusal(400, message, param="x-proxy-wire")
+    text = value.decode("latin-1")
+    for word in words:
+        if text == word:
+            return word
+    raise Refusal(400, f"{name} must be one of {', '.join(words)}.", param=name)
 
 
 def _too_slow() -> Refusal:

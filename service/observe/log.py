@@ -73,6 +73,8 @@ class Log:
             line["prompt_tokens"] = usage.prompt_tokens
             line["completion_tokens"] = usage.completion_tokens
             line["tokens_estimated"] = usage.estimated
+        if record.recovery:
+            line["recovery"] = record.recovery
         if record.dropped:
             line["dropped"] = record.dropped
         self._write(line)

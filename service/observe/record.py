@@ -20,7 +20,8 @@ class Record:
 
     Times are readings of the monotonic clock in seconds, `ended_time` alone is of the calendar's. `results` holds a
     key, a wire and a word for each attempt; `overhead_seconds` is the time in this process up to the head.
-    `outcome` is `ok`, `cancelled` or an error's code.
+    `recovery` tells how it went with an answer that broke off before the caller's eyes and was asked for once more:
+    `recovered`, `diverged` (the second one was another) or `failed`. `outcome` is `ok`, `cancelled` or an error's code.
     """
 
     __slots__ = (
@@ -41,6 +42,7 @@ class Record:
         "overhead_seconds",
         "path",
         "poe_model",
+        "recovery",
         "results",
         "series_model",
         "started_at",
@@ -70,6 +72,7 @@ class Record:
         self.poe_model = ""
         self.wire = ""
         self.key = ""
+        self.recovery = ""
         self.attempts = 0
         self.stream = False
         self.finish_reason = ""
