@@ -19,6 +19,7 @@ from service.app import make_app
 from service.contract.routes import OPERATIONS
 from service.settings import Settings, described
 from service.values import specs
+from service.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 OPEN = {"health", "ready", "index", "getContractYaml", "getContractJson", "getReference"}
@@ -120,6 +121,12 @@ def test_every_path_of_the_service_is_in_the_contract_and_the_other_way_round() 
     }
     heads = {("HEAD", each.path) for each in OPERATIONS if each.method == "GET"}
     assert served == {(each.method, each.path) for each in OPERATIONS} | heads
+
+
+def test_the_contract_is_of_the_services_version() -> None:
+    contract = (ROOT / "openapi.yaml").read_text(encoding="utf-8")
+    told = re.findall(r"^ +version: (.+)$", contract, re.MULTILINE)
+    assert told == [VERSION] * 4, "info.version, and the examples of /ready and /"
 
 
 def test_an_operation_without_a_handler_stops_the_start() -> None:
