@@ -28,6 +28,8 @@ IGNORED = (
     "prompt_cache_retention",
 )
 """Documented members that no model of Poe takes. Some say who is asking: they never leave this service."""
+SOUND = "audio"
+"""An object in OpenAI's dialect, which is ignored; a plain boolean is a parameter that some video models declare."""
 SPECIAL = frozenset({*CUSTOM, *IGNORED})
 NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "presence_penalty": (0,),
@@ -79,7 +81,7 @@ def decode(request: models.ChatCompletionRequest) -> tuple[Prompt, Options]:
         custom_tools=toolbox.custom,
         legacy_functions=toolbox.legacy,
         hide_reasoning=bool(reasoning is not None and given(reasoning.exclude)),
-        ignored=tuple([name for name in IGNORED if name in special and _asks(request, name)]) if special else (),
+        ignored=_ignored(request, special) if special else (),
     )
 
 
@@ -136,7 +138,14 @@ def _parameters(request: models.ChatCompletionRequest, special: set[str]) -> dic
     parameters = dict(request.model_extra or {})
     if special:
         parameters.update({name: getattr(request, name) for name in CUSTOM if name in special and _asks(request, name)})
+        if isinstance(request.audio, bool):
+            parameters[SOUND] = request.audio
     return parameters
+
+
+def _ignored(request: models.ChatCompletionRequest, special: set[str]) -> tuple[str, ...]:
+    names = [name for name in IGNORED if name in special and _asks(request, name)]
+    return tuple([name for name in names if name != SOUND or not isinstance(request.audio, bool)])
 
 
 def _asks(request: models.ChatCompletionRequest, name: str) -> bool:

@@ -173,6 +173,13 @@ def test_asking_for_what_happens_anyway_is_nothing_to_tell(sent: dict[str, Any])
     assert options(**sent).ignored == ()
 
 
+def test_sound_is_a_models_parameter_where_it_is_a_switch() -> None:
+    found, how = read(audio=False)
+    assert (found.parameters, how.ignored) == ({"audio": False}, ())
+    found, how = read(audio={"voice": "alloy", "format": "mp3"})
+    assert (found.parameters, how.ignored) == ({}, ("audio",))
+
+
 def test_members_that_are_special_are_members_of_the_contract() -> None:
     assert {*CUSTOM, *IGNORED} <= ChatCompletionRequest.model_fields.keys()
 

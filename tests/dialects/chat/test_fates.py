@@ -194,6 +194,7 @@ REQUEST: dict[str, Proof] = {
         {"web_search_options": {"search_context_size": "low"}}, lifted("web_search_options", web_search=True), GPT
     ),
     "audio": both({"audio": {"voice": "alloy", "format": "mp3"}}, dropped("audio")),
+    "audio, a boolean": both({"audio": False}, lifted("audio", audio=False), TOOLS),
     "prediction": both({"prediction": {"type": "content", "content": "x"}}, dropped("prediction")),
     "metadata": both({"metadata": {"a": "b"}}, dropped("metadata")),
     "store": both({"store": True}, dropped("store")),
@@ -412,11 +413,11 @@ def test_the_words_are_those_that_the_page_explains() -> None:
 
 @pytest.fixture(scope="module")
 def declaring(talk: Talk) -> Talk:
-    """The sandbox has no model that declares a seed, which Poe has many of; here one does."""
+    """The sandbox has no model that declares a seed or a film's sound, which Poe has; here one does."""
     catalogue = talk.gateway.gateway.catalogue
-    seed = {"seed": Parameter("seed", {"type": "integer"})}
+    more = {"seed": Parameter("seed", {"type": "integer"}), "audio": Parameter("audio", {"type": "boolean"})}
     known = [
-        replace(each, parameters={**each.parameters, **seed}) if each.id == TOOLS else each
+        replace(each, parameters={**each.parameters, **more}) if each.id == TOOLS else each
         for each in catalogue.models()
     ]
     talk.gateway.call(lambda: catalogue.adopt(known))
@@ -485,8 +486,8 @@ def finishes(shown: Shown) -> bool:
 
 
 def told_calls(shown: Shown) -> bool:
-    found = shown.message("calls")["tool_calls"]
-    return len({call["id"] for call in found}) == 2 and all("google" in call["extra_content"] for call in found)
+    first, second = shown.message("calls")["tool_calls"]
+    return first["id"] != second["id"] and "google" in first["extra_content"] and "extra_content" not in second
 
 
 ANSWER: dict[str, Callable[[Shown], Any]] = {
