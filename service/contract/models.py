@@ -366,7 +366,7 @@ class ChatCompletionRequest(BaseModel):
     seed: Annotated[StrictInt | MISSING | None, Field(ge=-9223372036854775808, le=9223372036854775807)] = MISSING
     verbosity: StrictStr | MISSING | None = MISSING
     web_search_options: dict[str, Any] | MISSING | None = MISSING
-    audio: dict[str, Any] | MISSING | None = MISSING
+    audio: dict[str, Any] | StrictBool | MISSING | None = MISSING
     prediction: dict[str, Any] | MISSING | None = MISSING
     metadata: dict[str, Any] | MISSING | None = MISSING
     store: StrictBool | MISSING | None = MISSING
