@@ -129,9 +129,7 @@ def _message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content, "content_type": "text/markdown"}
 
 
-def _messages(
-    turns: Sequence[Turn], attachments: Attachments, opaque: Opaque, *, signed: bool
-) -> list[dict[str, Any]]:
+def _messages(turns: Sequence[Turn], attachments: Attachments, opaque: Opaque, *, signed: bool) -> list[dict[str, Any]]:
     """The turns; results of one round of tool calls are one message, and their media follow them in a user's."""
     query: list[dict[str, Any]] = []
     names: dict[str, str] = {}
