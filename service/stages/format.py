@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import orjson
 
-from service.events import Event, Finish, Text, ToolCall, escape, read
+from service.events import Event, Finish, Text, ToolCall, Usage, escape, read
 from service.prompt import OutputFormat, Prompt, TextPart, Turn
 from service.stages.schema import MAX_REASON, Schema, size_of
 from service.writing import as_json
@@ -64,15 +65,18 @@ def ask_again(prompt: Prompt, answer: str, reason: str) -> Prompt:
 
 
 class Collected:
-    """A whole answer in hand, before anybody has seen it."""
+    """A whole answer in hand, before anybody has seen it. `after`: the answer that it repairs, paid for as well."""
 
-    def __init__(self, events: list[Event]) -> None:
+    def __init__(self, events: list[Event], after: Collected | None = None) -> None:
+        if after is not None:
+            events = [_summed(event, after.usage) if isinstance(event, Finish) else event for event in events]
         self._events = events
         pieces = [piece for event in events if isinstance(event, Text) for piece in event.pieces]
         self.text = unfenced(read(pieces))
         last = events[-1] if events else None
         self._cut = isinstance(last, Finish) and last.reason in ("length", "content_filter")
         self._calls = any(isinstance(event, ToolCall) for event in events)
+        self.usage = last.usage if isinstance(last, Finish) else None
 
     def reason_against(self, checker: Checker) -> str | None:
         """Why the answer does not fit. One that was cut for its length, or that calls a tool, is what it is."""
@@ -85,10 +89,40 @@ class Collected:
         return [*others, *texts, *[event for event in self._events if isinstance(event, Finish)]]
 
 
-async def collect(answer: AsyncGenerator[list[Event], None]) -> Collected:
-    """All of an answer."""
+async def collect(answer: AsyncGenerator[list[Event], None], *, after: Collected | None = None) -> Collected:
+    """All of an answer; its usage counts the answer that it comes `after` as well."""
     events: list[Event] = []
     async with aclosing(answer):
         async for batch in answer:
             events += batch
-    return Collected(events)
+    return Collected(events, after)
+
+
+def _summed(finish: Finish, before: Usage | None) -> Finish:
+    usage = finish.usage
+    if usage is None or before is None:
+        return finish if usage is not None else replace(finish, usage=before)
+    details = None
+    if usage.reported is not None and before.reported is not None:
+        details = _added(before.reported, usage.reported)
+    total = Usage(
+        prompt_tokens=before.prompt_tokens + usage.prompt_tokens,
+        completion_tokens=before.completion_tokens + usage.completion_tokens,
+        reasoning_tokens=before.reasoning_tokens + usage.reasoning_tokens,
+        cached_tokens=before.cached_tokens + usage.cached_tokens,
+        estimated=before.estimated or usage.estimated,
+        reported=details,
+    )
+    return replace(finish, usage=total)
+
+
+def _added(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Both objects in one: counts added, of anything else the second one's."""
+    out = {**first, **second}
+    for name in first.keys() & second.keys():
+        one, other = first[name], second[name]
+        if type(one) is int and type(other) is int:
+            out[name] = one + other
+        elif isinstance(one, Mapping) and isinstance(other, Mapping):
+            out[name] = _added(one, other)
+    return out

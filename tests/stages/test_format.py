@@ -145,6 +145,22 @@ def test_an_answer_that_calls_a_tool_is_what_it_is() -> None:
     assert collected(Text((b"I look.",)), call, Finish("tool_calls")).reason_against(checker(PERSON)) is None
 
 
+def test_a_repair_counts_what_it_repairs() -> None:
+    details = {"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2}, "total_tokens": 9, "vendor": "x"}
+    more = {"prompt_tokens": 8, "prompt_tokens_details": {"cached_tokens": 3}, "total_tokens": 12, "extra_tokens": 1}
+    first = collected(Text((b"{",)), Finish("stop", Usage(5, 4, 1, 2, reported=details)))
+
+    def after(usage: Usage | None) -> Usage | None:
+        return Collected([Text((b"{}",)), Finish("stop", usage)], first).usage
+
+    summed = {"prompt_tokens": 13, "prompt_tokens_details": {"cached_tokens": 5}, "total_tokens": 21}
+    both = after(Usage(8, 4, 0, 3, reported=more))
+    assert both == Usage(13, 8, 1, 5, reported={**summed, "vendor": "x", "extra_tokens": 1})
+    assert after(Usage(8, 4, estimated=True)) == Usage(13, 8, 1, 2, estimated=True), "half of the details are none"
+    assert after(None) == first.usage
+    assert Collected([Finish("stop", Usage(1, 1))], collected(Finish("stop"))).usage == Usage(1, 1)
+
+
 @pytest.mark.anyio
 async def test_collecting_closes_what_it_reads() -> None:
     closed = False
