@@ -112,6 +112,7 @@ def _gateway(port: int, upstream: str) -> Stand:
         "HOST": "127.0.0.1",
         "PORT": str(port),
         "METRICS_PORT": str(metrics_port),
+        "POE_LIMIT_PER_MINUTE": "1000000",  # what is measured is the work, not the shaping
         "LOG_LEVEL": "info",
         "LOG_FORMAT": "json",
     }

@@ -18,6 +18,7 @@ from service.gateway import Gateway, Wire
 from service.keys.balance import fetch_balance
 from service.keys.pool import Pool
 from service.keys.prober import Prober
+from service.keys.strategy import STRATEGIES
 from service.observe.log import Log
 from service.observe.metrics import Metrics
 from service.routing.catalogue import Catalogue
@@ -84,7 +85,14 @@ async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement
         client = await stack.enter_async_context(Client())
         overrides = {name: override.wire for name, override in settings.models.items()}
         catalogue = Catalogue(unknown_models=settings.unknown_models, overrides=overrides)
-        pool = Pool(settings.poe_api_keys, rest_max=settings.rest_max)
+        pool = Pool(
+            settings.poe_api_keys,
+            rest_max=settings.rest_max,
+            choose=STRATEGIES[settings.key_strategy](),
+            limit_per_minute=settings.poe_limit_per_minute,
+            queue_length=settings.queue_length,
+            queue_wait=settings.queue_wait,
+        )
         deadlines, opaque = Deadlines(), OpaqueStore()
         metrics.watch_keys(pool.states, pool.points)
         wires: dict[WireName, Wire] = {

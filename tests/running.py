@@ -127,6 +127,7 @@ def settings_for(upstream: str, **members: str) -> Settings:
         "POE_BASE_URL": upstream,
         "POE_UPLOAD_URL": f"{upstream}/poe_api/file_upload_3RD_PARTY_POST",
         "METRICS_PORT": "0",
+        "POE_LIMIT_PER_MINUTE": "1000000",
         "LOG_LEVEL": "debug",
     }
     return load({**environment, **members})

@@ -92,7 +92,7 @@ def test_an_empty_override_takes_a_value_away() -> None:
 
 
 def test_variables_that_are_no_settings_are_ignored() -> None:
-    assert load({"PATH": "/bin", "KEY_STRATEGY": "nonsense", "port": "x", "MODELS": "x"}) == load({})
+    assert load({"PATH": "/bin", "ADMIN_TOKEN": "nonsense", "port": "x", "MODELS": "x"}) == load({})
 
 
 def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.MonkeyPatch) -> None:

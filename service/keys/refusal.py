@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from math import inf
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from math import ceil, inf
 
 from service.errors import Refusal
-from service.keys.account import Key
+from service.keys.account import Account, Key
 
 SOONEST_SECONDS = 1.0
 """What a caller is told to wait where a probe is due already."""
@@ -21,36 +24,77 @@ class NoOtherKey(Refusal):
         )
 
 
-def refusal(keys: Iterable[Key], model: str, now: float) -> Refusal:
-    """Why none of `keys` can be used: the reason that passes soonest speaks, with the time when it does."""
-    resting, next_probe = inf, inf
-    dry = free = False
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """Why no key can be had for a model, and when that changes. Moments are infinity where it does not.
+
+    `soonest`: when the first key can be had that only its account's rate, or a trial after a rest, holds back;
+    `turn`: the same for whoever is in line behind the others. `rested`: when the first rest ends. `probed`: when a
+    revoked key is probed next. `avoided`: a key that could be used was to be avoided. `dry`: an account is out of
+    points.
+    """
+
+    soonest: float
+    turn: float
+    rested: float
+    probed: float
+    avoided: bool
+    dry: bool
+
+
+def outlook(keys: Iterable[Key], model: str, now: float, avoid: Set[str], *, ahead: int = 0) -> Outlook:
+    """What stands in the way of a lease, with so many others `ahead` who wait for theirs."""
+    rested = probed = inf
+    avoided = dry = False
+    waits: dict[Account, float] = {}
     for key in keys:
-        rest = key.rests.get(model)
-        until = max(key.account.rest.until, -inf if rest is None else rest.until)
+        account, rest = key.account, key.rests.get(model)
+        until = max(account.rest.until, -inf if rest is None else rest.until)
         if key.revoked.active:
-            next_probe = min(next_probe, key.revoked.probe_at)
-        elif key.account.dry.active:
+            probed = min(probed, key.revoked.probe_at)
+        elif account.dry.active:
             dry = True
-        elif until <= now:
-            free = True
-        elif rest is None or not rest.uncovered or rest.until <= now:
-            resting = min(resting, until)
-    if free:
+        elif until > now:
+            if rest is None or not rest.uncovered or rest.until <= now:
+                rested = min(rested, until)
+        elif key.spec.name in avoid:
+            avoided = True
+        else:
+            tried = max(key.revoked.trial_until, -inf if rest is None else rest.trial_until)
+            waits[account] = min(waits.get(account, inf), tried)
+    lines = [
+        _not_before(max(tried, account.rest.trial_until, account.dry.trial_until), account.window.slots(now))
+        for account, tried in waits.items()
+    ]
+    times = list(islice(merge(*lines), ahead + 1))
+    soonest = times[0] if times else inf
+    return Outlook(soonest, times[ahead] if len(times) > ahead else inf, rested, probed, avoided, dry)
+
+
+def refusal(why: Outlook, now: float) -> Refusal:
+    """What to tell a caller: of several reasons the one that passes soonest speaks, with the time when it does."""
+    if why.avoided:
         return NoOtherKey()
-    if resting < inf:
-        return _rate_limited(resting - now)
-    if dry:
+    limited = min(why.turn, why.rested)
+    if limited < inf:
+        return _rate_limited(max(limited - now, 0.0), resting=why.rested <= why.turn)
+    if why.dry:
         return _dry()
-    if next_probe < inf:
-        return _revoked(max(next_probe - now, SOONEST_SECONDS))
+    if why.probed < inf:
+        return _revoked(max(why.probed - now, SOONEST_SECONDS))
     return _uncovered()
 
 
-def _rate_limited(seconds: float) -> Refusal:
+def _not_before(moment: float, slots: Iterator[float]) -> Iterator[float]:
+    """The slots, and those before a moment at that moment."""
+    return (max(moment, slot) for slot in slots)
+
+
+def _rate_limited(seconds: float, *, resting: bool) -> Refusal:
+    reason = "is resting after a rate limit of Poe" if resting else "has used its rate"
     return Refusal(
         429,
-        f"Every usable Poe key is resting after a rate limit of Poe; try again in {seconds:.0f} s.",
+        f"Every usable Poe key {reason}; try again in {max(1, ceil(seconds))} s.",
         type_="rate_limit_error",
         code="upstream_rate_limited",
         retry_after=seconds,

@@ -21,6 +21,7 @@ from service.wires.client import Client
 from service.wires.connection import Answer
 from service.wires.http import failure_from_response
 from service.wires.opaque import OpaqueStore
+from service.wires.rates import tell_rates
 from service.wires.uploads import Uploads, refuses_attachment
 
 MAX_REWRITERS = 1000
@@ -95,6 +96,7 @@ class BotWire:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
             call.waiting.seconds += perf_counter() - began
+        tell_rates(response, call)
         if response.status != 200 or not response.field(b"content-type").startswith(b"text/event-stream"):
             raise await failure_from_response(response, secret=call.secret)
         return response, perf_counter() - sent

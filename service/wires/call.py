@@ -24,7 +24,8 @@ class UpstreamCall:
     settings): `first_event` to the first sign of work, `answer` to the first visible event (or a whole answer),
     `idle` between two events after it. `notice` takes a sentence for `x-proxy-notice`.
     `refused` names request members that this route is known to answer with 400; `drop` takes the name of one that was
-    left out for that. The wire adds what it waits to `waiting`.
+    left out for that. The wire adds what it waits to `waiting`. `rates` takes what the head of an answer, whatever its
+    status, says of the account's rate: requests a minute, how many are left, and for how many seconds.
     """
 
     prompt: Prompt
@@ -38,4 +39,5 @@ class UpstreamCall:
     notice: Callable[[str], None]
     refused: frozenset[str] = frozenset()
     drop: Callable[[str], None] = _nothing
+    rates: Callable[[int | None, int | None, float | None], None] | None = None
     waiting: Waiting = field(default_factory=Waiting)

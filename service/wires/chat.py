@@ -19,6 +19,7 @@ from service.wires.client import Client
 from service.wires.connection import Answer
 from service.wires.http import failure_from_error, failure_from_response
 from service.wires.opaque import OpaqueStore
+from service.wires.rates import tell_rates
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 """Of a whole answer."""
@@ -89,6 +90,7 @@ class ChatWire:
     async def _send(self, call: UpstreamCall, body: bytes) -> Answer:
         headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
         response = await self._client.post(self._origin, self._target, headers, body)
+        tell_rates(response, call)
         if response.status != 200:
             raise await failure_from_response(response, secret=call.secret)
         return response

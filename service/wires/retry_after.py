@@ -26,17 +26,20 @@ def retry_after_seconds(headers: Mapping[str, str], *, limited: bool, now: float
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    seconds = _moment(headers.get("retry-after", ""), now)
+    seconds = seconds_until(headers.get("retry-after", ""), now)
     if seconds is None and limited:
         for name in ("x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset", "x-ratelimit-reset"):
-            seconds = _moment(headers.get(name, ""), now)
+            seconds = seconds_until(headers.get(name, ""), now)
             if seconds is not None:
                 break
     return seconds
 
 
-def _moment(value: str, now: float) -> float | None:
-    """Seconds from now, of seconds, a duration as Go writes it, an HTTP date, an ISO time or an epoch."""
+def seconds_until(value: str, now: float) -> float | None:
+    """Seconds from `now`, of seconds, a duration as Go writes it, an HTTP date, an ISO time or an epoch.
+
+    `now` is in seconds since the epoch. None where it is none of these.
+    """
     value = value.strip()
     if not value or len(value) > 64:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
+from typing import Any
 
 import pytest
 
@@ -31,9 +32,10 @@ def key(name: str) -> KeySpec:
     return KeySpec(name, name.split("/")[0], f"secret-of-{name}")
 
 
-def pool_of(clock: Clock, *names: str, rest_max: float = 600.0) -> Pool:
-    """A pool of keys by name."""
-    return Pool([key(name) for name in names], rest_max=rest_max, clock=clock)
+def pool_of(clock: Callable[[], float], *names: str, rest_max: float = 600.0, **options: Any) -> Pool:
+    """A pool of keys by name, whose rests are as long as they are on average, and whose accounts have no limit."""
+    options = {"limit_per_minute": 1_000_000, **options}
+    return Pool([key(name) for name in names], rest_max=rest_max, clock=clock, chance=lambda: 0.5, **options)
 
 
 def take(pool: Pool, model: str = "m", avoid: Set[str] = frozenset()) -> Lease:
