@@ -76,7 +76,7 @@ class Collected:
         last = events[-1] if events else None
         self._cut = isinstance(last, Finish) and last.reason in ("length", "content_filter")
         self._calls = any(isinstance(event, ToolCall) for event in events)
-        self.usage = last.usage if isinstance(last, Finish) else None
+        self.usage: Usage | None = last.usage if isinstance(last, Finish) else None
 
     def reason_against(self, checker: Checker) -> str | None:
         """Why the answer does not fit. One that was cut for its length, or that calls a tool, is what it is."""
