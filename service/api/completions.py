@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from random import getrandbits
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from service.api.asgi import Receive, Scope, Send
 from service.api.headers import told
 from service.api.pacer import Pacer
 from service.api.render import Headers
+from service.api.session import session_of
 from service.api.validation import parse
 from service.contract.models import ChatCompletionRequest
 from service.deadline import Deadline
@@ -40,8 +42,12 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
     body = Body(gateway)
     try:
         raw = await body.read(scope["header_map"], receive)
-        prompt, options = decode(parse(ChatCompletionRequest, raw))
-        del raw
+        request = parse(ChatCompletionRequest, raw)
+        prompt, options = decode(request)
+        if gateway.settings.key_strategy == "sticky":
+            session = session_of(scope["header_map"], request, prompt, record.tenant)
+            prompt = replace(prompt, session=session)
+        del raw, request
         record.model = prompt.model
         record.stream = prompt.stream
         for name in options.ignored:
