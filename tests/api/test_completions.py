@@ -53,6 +53,21 @@ def test_a_whole_answer_says_what_was_asked(client: httpx.Client, wire: str) -> 
     assert float(reply.headers["x-proxy-overhead-ms"]) < 1000
 
 
+@pytest.mark.parametrize("name", ["x-proxy-wire", "x-proxy-recovery"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_header_of_ours_with_another_word_is_refused_by_its_name(
+    client: httpx.Client, name: str, stream: bool
+) -> None:
+    reply = ask(client, user("one", stream=stream), **{name: "perhaps"})
+    assert reply.status_code == 400
+    assert reply.json()["error"]["param"] == name
+
+
+@pytest.mark.parametrize("word", ["auto", "off", "verified", "whole"])
+def test_every_word_of_recovery_is_taken(client: httpx.Client, word: str) -> None:
+    assert ask(client, user("one", stream=True), **{"x-proxy-recovery": word}).status_code == 200
+
+
 @pytest.mark.parametrize("wire", ["chat", "bot"])
 def test_a_stream_says_the_same_in_pieces(client: httpx.Client, wire: str) -> None:
     text = "one two three 四 five 🙂 six"
