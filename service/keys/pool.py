@@ -19,6 +19,8 @@ from service.settings import KeySpec
 
 DEFAULT_QUEUE_LENGTH = 100
 DEFAULT_QUEUE_WAIT = 10.0
+SOON_SECONDS = 0.01
+"""A rest that ends so soon is waited for: whoever slept through it may have woken a little early."""
 _NONE: frozenset[str] = frozenset()
 
 
@@ -93,7 +95,8 @@ class Pool:
     async def _wait(self, model: str, avoid: frozenset[str], session: str, now: float) -> Lease:
         queue = self._queue
         why = outlook(self._keys.values(), model, now, avoid, ahead=len(queue))
-        if queue.full or why.turn - now > self._queue_wait:
+        worth_it = why.turn - now <= self._queue_wait or why.rested - now <= SOON_SECONDS
+        if queue.full or not worth_it:
             raise refusal(why, now)
         waiter: Waiter[Lease] = Waiter(model, avoid, session, now + self._queue_wait)
         queue.join(waiter)
@@ -125,7 +128,8 @@ class Pool:
                 why = stuck[wish] = outlook(self._keys.values(), waiter.model, now, waiter.avoid)
                 wakes_at = min(wakes_at, why.soonest, why.rested)
             why = stuck[wish]
-            if now >= waiter.deadline or why.soonest == inf:
+            in_vain = why.soonest == inf and why.rested - now > SOON_SECONDS
+            if now >= waiter.deadline or in_vain:
                 queue.refuse(waiter, refusal(why, now))
             else:
                 wakes_at = min(wakes_at, waiter.deadline)
@@ -198,9 +202,10 @@ class Pool:
         balances = ((name, key.account.points) for name, key in self._keys.items())
         return {name: points for name, points in balances if points is not None}
 
-    def keys(self) -> tuple[KeySpec, ...]:
-        """Every key."""
-        return tuple(key.spec for key in self._keys.values())
+    def to_poll(self) -> tuple[KeySpec, ...]:
+        """A key of each account, the one that was used longest ago; not of those whose keys are all revoked."""
+        working = ([key for key in account.keys if not key.revoked.active] for account in self._line)
+        return tuple(keys[0].spec for keys in working if keys)
 
     def due(self) -> tuple[KeySpec, ...]:
         """The keys to probe now: the revoked ones whose time has come, and one for each dry account."""

@@ -1,4 +1,4 @@
-"""The background task that asks for balances: of every key now and then, of those out of use until they are back."""
+"""The background task that asks for balances: of every account now and then, of what is out of use until it is back."""
 
 from __future__ import annotations
 
@@ -42,23 +42,34 @@ class Prober:
         self._clock = clock
         self._next_poll = clock() + first_poll_seconds
         self._news = asyncio.Event()
-        self._slots = asyncio.Semaphore(MOST_PROBES_AT_ONCE)
 
     async def run(self) -> None:
-        """Probe whenever something is due."""
+        """Poll and probe whenever something is due; neither waits for the other."""
         self._pool.on_probation = self._news.set
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_polling())
+            group.create_task(self._keep_probing())
+
+    async def _keep_polling(self) -> None:
         while True:
-            await self._wait(min(self._next_poll - self._clock(), self._pool.next_probe()))
+            await asyncio.sleep(max(self._next_poll - self._clock(), SHORTEST_PAUSE_SECONDS))
+            await self.poll_due()
+
+    async def _keep_probing(self) -> None:
+        while True:
+            await self._wait(self._pool.next_probe())
             await self.probe_due()
 
-    async def probe_due(self) -> None:
-        """Ask for every balance if a poll is due, else for those of the keys that are."""
+    async def poll_due(self) -> None:
+        """Ask for the balance of every account, if it is time."""
         if self._clock() >= self._next_poll:
             self._next_poll = self._clock() + self._poll_seconds
             self._pool.forget()
-            await self._ask(self._pool.keys())
-        else:
-            await self._ask(self._pool.due())
+            await self._ask(self._pool.to_poll())
+
+    async def probe_due(self) -> None:
+        """Ask for the balances of what is out of use and to be probed by now."""
+        await self._ask(self._pool.due())
 
     async def _wait(self, seconds: float) -> None:
         self._news.clear()
@@ -69,12 +80,13 @@ class Prober:
             pass
 
     async def _ask(self, keys: Iterable[KeySpec]) -> None:
+        slots = asyncio.Semaphore(MOST_PROBES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
             for key in keys:
-                group.create_task(self._ask_one(key))
+                group.create_task(self._ask_one(key, slots))
 
-    async def _ask_one(self, key: KeySpec) -> None:
-        async with self._slots:
+    async def _ask_one(self, key: KeySpec, slots: asyncio.Semaphore) -> None:
+        async with slots:
             asked = self._clock()
             try:
                 async with asyncio.timeout(PROBE_SECONDS):

@@ -13,7 +13,7 @@ from service.errors import Failure, Kind
 from service.keys import prober as module
 from service.keys.pool import Pool
 from service.keys.prober import MOST_PROBES_AT_ONCE, Prober
-from tests.keys.clock import Clock, key, pool_of, take
+from tests.keys.clock import Clock, key, names, pool_of, take
 
 pytestmark = pytest.mark.anyio
 
@@ -36,21 +36,32 @@ class Bank:
         return answer
 
 
-async def test_a_poll_asks_every_key_after_the_start_and_every_five_minutes() -> None:
+async def test_a_poll_asks_a_key_of_every_account_after_the_start_and_every_five_minutes() -> None:
     clock = Clock()
-    pool, bank = pool_of(clock, "a", "b"), Bank(a=10, b=20)
+    pool, bank = pool_of(clock, "a/1", "a/2", "b"), Bank(**{"a/1": 10, "a/2": 10, "b": 20})
     prober = Prober(pool, bank, clock=clock)
-    await prober.probe_due()
+    await prober.poll_due()
     assert bank.asked == []
     clock.forward(2)
-    await prober.probe_due()
-    assert (sorted(bank.asked), pool.points()) == (["a", "b"], {"a": 10, "b": 20})
+    await prober.poll_due()
+    assert (sorted(bank.asked), pool.points()) == (["a/1", "b"], {"a/1": 10, "a/2": 10, "b": 20})
+    names(pool, 1)
     clock.forward(299)
-    await prober.probe_due()
+    await prober.poll_due()
     assert len(bank.asked) == 2
     clock.forward(1)
-    await prober.probe_due()
-    assert len(bank.asked) == 4
+    await prober.poll_due()
+    assert sorted(bank.asked[2:]) == ["a/2", "b"]
+
+
+async def test_a_poll_leaves_revoked_keys_to_their_probes() -> None:
+    clock = Clock()
+    pool, bank = pool_of(clock, "a/1", "a/2", "b"), Bank(**{"a/1": REVOKED, "a/2": 10, "b": REVOKED})
+    take(pool).failed(REVOKED)
+    take(pool).failed(REVOKED)
+    assert pool.states() == {"a/1": "revoked", "a/2": "usable", "b": "revoked"}
+    await Prober(pool, bank, clock=clock, first_poll_seconds=0).poll_due()
+    assert bank.asked == ["a/2"]
 
 
 async def test_between_polls_only_what_is_due_is_asked() -> None:
@@ -76,10 +87,10 @@ async def test_between_polls_only_what_is_due_is_asked() -> None:
 async def test_a_probe_that_breaks_ends_neither_the_others_nor_shows_the_key(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     pool, bank = pool_of(clock, "a", "b"), Bank(a=RuntimeError("secret-of-a is bad"), b=20)
-    take(pool).failed(REVOKED)
-    clock.forward(15)
-    await Prober(pool, bank, clock=clock, first_poll_seconds=0).probe_due()
-    assert (pool.points(), pool.next_probe()) == ({"b": 20}, 30)
+    take(pool).failed(DRY)
+    clock.forward(60)
+    await Prober(pool, bank, clock=clock, first_poll_seconds=0).poll_due()
+    assert (pool.points(), pool.next_probe()) == ({"b": 20}, 120)
     assert "probe of key a failed: RuntimeError" in caplog.text
     assert "secret-of" not in caplog.text
 
@@ -112,7 +123,7 @@ async def test_few_probes_run_at_once() -> None:
         return 1
 
     pool = pool_of(clock, *(f"k{number}" for number in range(40)))
-    await Prober(pool, probe, clock=clock, first_poll_seconds=0).probe_due()
+    await Prober(pool, probe, clock=clock, first_poll_seconds=0).poll_due()
     assert most == MOST_PROBES_AT_ONCE
     assert len(pool.points()) == 40
 
@@ -154,6 +165,21 @@ async def test_trouble_wakes_it_although_the_next_poll_is_far(monkeypatch: pytes
         assert await holds_soon(lambda: pool.states() == {"a": "usable"})
 
 
+async def test_a_probe_does_not_wait_for_a_poll_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.keys.account.REVOKED_PROBE_SECONDS", 0.1)
+    pool = Pool([key("a"), key("b")], rest_max=1)
+
+    async def probe(secret: str) -> int:
+        if secret == "secret-of-b":
+            await asyncio.sleep(30)
+        return 3
+
+    async with running(Prober(pool, probe, first_poll_seconds=0)):
+        await asyncio.sleep(0.15)
+        take(pool).failed(REVOKED)
+        assert await holds_soon(lambda: pool.states()["a"] == "usable")
+
+
 async def test_news_wake_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = Pool([key("a")], rest_max=1)
     rounds: list[None] = []
@@ -171,7 +197,7 @@ async def test_a_poll_forgets_what_no_longer_matters() -> None:
     pool = pool_of(clock, "a")
     take(pool).failed(Failure(Kind.RATE_LIMITED, "slow", retry_after=1))
     clock.forward(602)
-    await Prober(pool, Bank(a=3), clock=clock, first_poll_seconds=0).probe_due()
+    await Prober(pool, Bank(a=3), clock=clock, first_poll_seconds=0).poll_due()
     assert pool._keys["a"].rests == {}
 
 
