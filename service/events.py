@@ -94,6 +94,8 @@ class Finish:
 
 
 Event = Text | Reasoning | ToolCall | File | Progress | Extra | Finish
+EVENT_BYTES = 256
+"""What an event takes beside its text."""
 VISIBLE = (Text, Reasoning, ToolCall, File)
 """The events that commit an answer: once one of them has left, no second attempt may speak."""
 
@@ -110,3 +112,10 @@ def read(pieces: Iterable[bytes]) -> str:
     """The text of escaped pieces, in order."""
     text: str = orjson.loads(b'"%b"' % b"".join(pieces))
     return text
+
+
+def size(event: Event) -> int:
+    """About how many bytes an event takes while it is kept."""
+    if isinstance(event, (Text, Reasoning)):
+        return sum([len(piece) for piece in event.pieces])
+    return EVENT_BYTES + len(event.arguments) if isinstance(event, ToolCall) else EVENT_BYTES

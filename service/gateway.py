@@ -147,7 +147,8 @@ class Gateway:
         attempts = Attempts(self.means, prompt, record, wishes.wire)
         recovery = self._recovery(prompt, wishes)
         whole = recovery == "whole" or (recovery == "verified" and not prompt.stream)
-        passage = Passage(holds=whole, keeps=recovery == "verified" and not whole)
+        collected = whole or not prompt.stream or prompt.output_format is not None
+        passage = Passage(holds=whole, collected=collected, keeps=recovery == "verified" and not whole)
         while True:
             lease, call = await attempts.next()
             passage.attempt()

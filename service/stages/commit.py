@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.events import VISIBLE, Event, Finish
+from service.errors import Failure, Kind
+from service.events import VISIBLE, Event, Finish, size
 from service.stages.recovery import Follower, Kept
 
 COMMITTING = (*VISIBLE, Finish)
+MAX_COLLECTED_BYTES = 64 * 1024 * 1024
+"""Of an answer that is in memory as a whole before its caller gets any of it."""
 
 
 class Passage:
     """The way of one answer to its caller.
 
-    `holds`: nothing passes before the answer's end is known. `keeps`: what has passed is kept, so that a second answer
+    `holds`: nothing passes before the answer's end is known. `collected`: it is in memory as a whole, here or further
+    on, and so must not grow without end. `keeps`: what has passed is kept, so that a second answer
     can be compared with it. `begun`: the attempt under way has shown something visible. `committed`: so has what the
     caller has.
     """
 
-    def __init__(self, *, holds: bool, keeps: bool) -> None:
+    def __init__(self, *, holds: bool, collected: bool, keeps: bool) -> None:
         self._holds = holds
+        self._left_bytes = MAX_COLLECTED_BYTES if collected else None
         self._kept = Kept() if keeps else None
         self._follower: Follower | None = None
         self._held: list[Event] = []
@@ -30,9 +35,16 @@ class Passage:
         """Another attempt begins."""
         self.begun = False
         self._held = []
+        if self._left_bytes is not None:
+            self._left_bytes = MAX_COLLECTED_BYTES
 
     def feed(self, batch: list[Event]) -> list[Event]:
-        """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer."""
+        """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer, and `Failure`
+        where it is too large."""
+        if self._left_bytes is not None:
+            self._left_bytes -= sum([size(event) for event in batch])
+            if self._left_bytes < 0:
+                raise Failure(Kind.BROKEN, "The model's answer is too large.")
         if not self.begun:
             self.begun = any([isinstance(event, COMMITTING) for event in batch])
         if self._follower is not None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from service.events import Event, Extra, File, Finish, Progress, Reasoning, Text, ToolCall, escape, read
+from service.events import Event, Extra, File, Finish, Progress, Reasoning, Text, ToolCall, escape, read, size
 
 MAX_KEPT_BYTES = 4 * 1024 * 1024
 """Of what one caller has got; a longer answer is not recovered."""
@@ -42,7 +42,7 @@ class Kept:
             return
         for event in batch:
             self._events.append(event)
-            self._bytes += _size(event)
+            self._bytes += size(event)
             if type(event) is ToolCall:
                 self._call_ids.setdefault(event.index, event.id)
         if self._bytes > MAX_KEPT_BYTES:
@@ -159,13 +159,3 @@ def _parts(event: Event, names: dict[int, str]) -> list[Part]:
 def _grows(name: str) -> bool:
     """Whether two neighbours of this name are one: two files are two files."""
     return name not in ("file", "extra")
-
-
-def _size(event: Event) -> int:
-    match event:
-        case Text(pieces) | Reasoning(pieces):
-            return sum([len(piece) for piece in pieces])
-        case ToolCall():
-            return len(event.arguments)
-        case _:
-            return 256
