@@ -10,7 +10,7 @@ from types import TracebackType
 
 from yarl import URL
 
-from service.errors import Failure, Kind
+from service.errors import Failure, Kind, Refusal
 from service.wires.connection import Answer, Connection
 
 MAX_CONNECTIONS = 4096
@@ -113,7 +113,8 @@ class Client:
         return self._context
 
     async def post(self, origin: Origin, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
-        """The head of the answer, whatever its status; redirects are not followed. Raises `Failure` when none came.
+        """The head of the answer, whatever its status; redirects are not followed. Raises `Failure` when none came, and
+        `Refusal` 503 where too many connections are open.
 
         `target` is a path as it goes on the wire. Nothing is asked twice: that a connection broke does not tell whether
         the request was answered, and the gateway knows better whether to try again. The caller limits the time.
@@ -129,7 +130,8 @@ class Client:
 
     async def _connect(self, origin: Origin) -> Connection:
         if len(self._connections) + self._connecting >= MAX_CONNECTIONS:
-            raise Failure(Kind.UNREACHABLE, FULL)
+            # Not a failure of anybody's but ours: no other key can help, and no model is to rest for it.
+            raise Refusal(503, FULL, type_="server_error", code="overloaded", retry_after=1, should_retry=True)
         self._connecting += 1
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from service.sandbox.accounts import SandboxAccount
+from service.wires import client as clients
 from tests.contract.replies import assert_conforms
 from tests.running import TOKEN, Running, running, sandboxed
 
@@ -80,6 +81,19 @@ def test_a_body_that_does_not_fit_names_its_member(client: httpx.Client, body: A
 
 def test_several_answers_are_refused_in_words(client: httpx.Client) -> None:
     assert "one answer" in refused(client.post(CHAT, json={**HELLO, "n": 2}), 400, "invalid_request_error", None, "n")
+
+
+@pytest.mark.parametrize("wire", ["chat", "bot"])
+def test_more_connections_than_may_be_open_are_our_own_trouble(
+    sandbox_url: str, monkeypatch: pytest.MonkeyPatch, wire: str
+) -> None:
+    with running(sandbox_url, BREAKER_FAILURES="1") as gateway, client_of(gateway) as client:
+        with monkeypatch.context() as full:
+            full.setattr(clients, "MAX_CONNECTIONS", 0)
+            reply = client.post(CHAT, json=HELLO, headers={"x-proxy-wire": wire})
+        assert refused(reply, 503, "server_error", "overloaded") == clients.FULL
+        assert (reply.headers["x-should-retry"], reply.headers["x-proxy-attempts"]) == ("true", "1")
+        assert client.post(CHAT, json=HELLO, headers={"x-proxy-wire": wire}).status_code == 200, "no model rests for it"
 
 
 @pytest.mark.parametrize("header", ["x-proxy-wire"])

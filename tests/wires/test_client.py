@@ -19,7 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from yarl import URL
 
-from service.errors import Failure, Kind
+from service.errors import Failure, Kind, Refusal
 from service.wires import client as clients
 from service.wires import connection as connections
 from service.wires.client import Client
@@ -325,7 +325,7 @@ async def test_connections_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None
     async with asking([Wait(0.05), OK]) as it:
         found = await asyncio.gather(*[it.whole() for _ in range(3)], return_exceptions=True)
         assert [each for each in found if isinstance(each, bytes)] == [b"hello"] * 2
-        assert [each.kind for each in found if isinstance(each, Failure)] == [Kind.UNREACHABLE]
+        assert [(each.status, each.code) for each in found if isinstance(each, Refusal)] == [(503, "overloaded")]
         assert await it.whole() == b"hello"
 
 
