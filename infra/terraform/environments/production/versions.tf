@@ -1,0 +1,32 @@
+terraform {
+  required_version = ">= 1.11"
+
+  required_providers {
+    cloudflare = {
+      source  = "cloudflare/cloudflare"
+      version = "~> 5.0"
+    }
+    github = {
+      source  = "integrations/github"
+      version = "~> 6.13"
+    }
+    grafana = {
+      source  = "grafana/grafana"
+      version = "~> 4.0"
+    }
+  }
+
+  # Any S3 that knows conditional requests, Tigris for one. `invoke infra.plan` names the bucket, the environment
+  # (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) the rest.
+  backend "s3" {
+    key          = "production/terraform.tfstate"
+    region       = "auto"
+    use_lockfile = true
+
+    skip_credentials_validation = true
+    skip_metadata_api_check     = true
+    skip_region_validation      = true
+    skip_requesting_account_id  = true
+    skip_s3_checksum            = true
+  }
+}

@@ -1,0 +1,4 @@
+output "names" {
+  value       = sort(distinct([for record in cloudflare_dns_record.this : record.name]))
+  description = "The names that have records."
+}
