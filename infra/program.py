@@ -12,10 +12,10 @@ from typing import Any
 
 from invoke import Argument, Collection, Exit, ParseError, Program, Task, UnexpectedExit
 
-from infra.task import ExitCode
+from infra.fly_task import COMMON
+from infra.task import INTERRUPTED, ExitCode
 
 Job = Task[Callable[..., Any]]
-INTERRUPTED = 130
 RELAYED = ("bench",)
 """Tasks that are another program's command line: every word after their name is for that program."""
 MISSING_VALUE = re.compile(r"Flag '?<Argument: ([\w-]+).* needed value")
@@ -94,28 +94,48 @@ class Tasks(Program):
 
     def list_flat(self) -> None:
         """Every task under the sentence that opens its module, with its flags and what it does."""
-        print(f"Usage: {self.binary} TASK [--flags] …   ({self.binary} TASK --help explains the flags)")
+        print(
+            f"Usage: {self.binary} TASK [--flags] …   ({self.binary} TASK --help explains the flags and what it runs)"
+        )
+        common = " ".join(_shape(flag) for flag in self._flags(next(iter(self._of_fly()), "")) if flag.name in COMMON)
+        if common:
+            print(f"Tasks marked * act on the app at Fly.io and also take {common}")
+        marked = {self.collection[name].body for name in self._of_fly()}
         for heading, tasks in groupby(_by_module(self.scoped_collection), key=lambda named: _heading(named[1])):
             print(f"\n{heading}")
             for name, task in tasks:
-                print(f"  {' '.join([name, *map(_shape, self._flags(name))])}\n      {_summary(task)}")
+                own = [_shape(flag) for flag in self._flags(name) if not (task.body in marked and flag.name in COMMON)]
+                mark = " *" * (task.body in marked)
+                print(f"  {' '.join([_plain(name, self.collection), *own])}{mark}\n      {_summary(task)}")
 
     def print_task_help(self, name: str) -> None:
         """One task's docstring and its flags."""
         task, flags = self.collection[name], self._flags(name)
-        print(f"Usage: {' '.join([self.binary, name, *(f'[{_shape(flag)}]' for flag in flags)])}\n")
+        plain = _plain(name, self.collection)
+        print(f"Usage: {' '.join([self.binary, plain, *(f'[{_shape(flag)}]' for flag in flags)])}\n")
         print(f"{(task.__doc__ or '').strip()}\n")
         for flag in flags:
             print(f"  {_shape(flag):<24} {_meaning(flag)}")
 
     def _flags(self, name: str) -> list[Argument]:
-        return list(self.parser.contexts[name].args.values())
+        return list(self.parser.contexts[name].args.values()) if name else []
+
+    def _of_fly(self) -> list[str]:
+        """The tasks that take all common flags."""
+        return [name for name in self.collection.task_names if set(COMMON) <= {flag.name for flag in self._flags(name)}]
 
 
 def _by_module(collection: Collection) -> Iterator[tuple[str, Job]]:
     named = [(name, collection[name]) for name in collection.task_names]
     order = list(dict.fromkeys(task.body.__module__ for _, task in named))
     yield from sorted(named, key=lambda pair: order.index(pair[1].body.__module__))
+
+
+def _plain(name: str, collection: Collection) -> str:
+    """The shortest name of a task: a topic's alone for its first task."""
+    return min(
+        next([each, *others] for each, others in collection.task_names.items() if name in (each, *others)), key=len
+    )
 
 
 def _heading(task: Job) -> str:

@@ -8,6 +8,8 @@ from typing import NoReturn
 
 import invoke
 
+INTERRUPTED = 130
+
 
 class ExitCode(enum.IntEnum):
     """What a task's exit code tells a script."""

@@ -1,0 +1,165 @@
+"""The app on Fly: what runs, what ran, what it says, where it is, and its end."""
+
+from __future__ import annotations
+
+import webbrowser
+from typing import Any
+
+from infra import shapes
+from infra.fly import FlyError, json_values, wrong_use
+from infra.fly_task import fly_task
+from infra.refusal import Refusal
+from infra.session import Session
+from infra.shapes import Machine
+
+LOG_SECONDS = 15.0
+FOLLOW_SECONDS = 12 * 3600.0
+ENTRY = ("timestamp", "region", "instance", "level", "message")
+
+
+@fly_task()
+def status(session: Session) -> dict[str, Any]:
+    """The app, its release and its machines with their checks.
+
+    Runs: flyctl status
+    """
+    found = shapes.status(session.fly.json("status", app=session.app))
+    session.console.line(f"{found.name} ({found.organization}) · https://{found.hostname} · v{found.version}")
+    session.console.table(
+        ("MACHINE", "REGION", "STATE", "CHECKS", "SIZE", "IMAGE"),
+        [
+            (each.id, each.region, each.state, checks_of(each), f"{each.size} {each.memory} MB", each.image)
+            for each in found.machines
+        ],
+        "no machine yet; `./dev setup` or `./dev deploy` makes one",
+    )
+    return {
+        "app": found.name,
+        "organization": found.organization,
+        "url": f"https://{found.hostname}",
+        "version": found.version,
+        "machines": [machine_row(each) for each in found.machines],
+    }
+
+
+@fly_task()
+def releases(session: Session) -> list[dict[str, Any]]:
+    """The last 25 releases; `./dev rollback --to vN` goes back to one.
+
+    Runs: flyctl releases
+    """
+    found = shapes.releases(session.fly.json("releases", app=session.app))
+    session.console.table(
+        ("RELEASE", "STATUS", "WHEN", "BY", "IMAGE"),
+        [(f"v{each.version}", each.status, each.created, each.user, each.image or "–") for each in found],
+        "no release yet",
+    )
+    return [
+        {"version": each.version, "status": each.status, "created": each.created, "by": each.user, "image": each.image}
+        for each in found
+    ]
+
+
+@fly_task(help={"follow": "go on with what comes, until Ctrl-C"})
+def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
+    """What the machines said lately, oldest first.
+
+    Runs: flyctl logs --no-tail
+    """
+    if follow and not session.dry_run and session.console.shows:
+        session.fly.stream("logs", session.console.line, app=session.app, seconds=FOLLOW_SECONDS)
+        return []
+    found = [{key: each.get(key, "") for key in ENTRY} for each in json_values(_lately(session))]
+    for each in found:
+        session.console.line(" ".join(str(each[key]) for key in ENTRY if key != "level"))
+    if not found:
+        session.console.line("the machines said nothing lately")
+    return found
+
+
+def _lately(session: Session) -> str:
+    try:
+        return session.fly.text("logs", "--no-tail", "--json", app=session.app, seconds=LOG_SECONDS)
+    except FlyError as failed:
+        if failed.refusal is Refusal.TIMEOUT:  # flyctl waits for the first entry of a silent app
+            return ""
+        raise
+
+
+@fly_task(name="open")
+def open_app(session: Session) -> dict[str, str]:
+    """Show where the app is, and open it in a browser where there is one.
+
+    Runs: nothing of flyctl
+    """
+    session.console.line(session.url)
+    if session.console.shows and session.console.on_terminal:
+        webbrowser.open(session.url)
+    return {"url": session.url, "dashboard": f"https://fly.io/apps/{session.app}"}
+
+
+@fly_task()
+def ips(session: Session) -> list[dict[str, str]]:
+    """The app's addresses.
+
+    Runs: flyctl ips list
+    """
+    found = shapes.addresses(session.fly.json("ips list", app=session.app))
+    session.console.table(
+        ("ADDRESS", "KIND", "REGION"),
+        [(each.address, each.kind, each.region) for each in found],
+        "no address; `./dev setup` allocates a shared IPv4 and an IPv6",
+    )
+    return [{"address": each.address, "kind": each.kind, "region": each.region} for each in found]
+
+
+@fly_task()
+def destroy(session: Session) -> dict[str, str]:
+    """Remove the app with everything in it, for good; asks for its name.
+
+    Without a terminal the name has to stand in --app, beside --yes.
+    Runs: flyctl status · apps destroy
+    """
+    name = session.app
+    if session.yes:
+        if session.given_app != name:
+            raise wrong_use(f"with --yes the name has to be said: --app {name}")
+    else:
+        typed = (
+            session.console.ask(
+                f"This removes {name} with its machines, secrets and certificates. Type its name",
+                otherwise=f"give --app {name} --yes to destroy it without a question",
+            )
+            if not session.dry_run
+            else name
+        )
+        if typed != name:
+            raise wrong_use("that is another name; nothing was changed")
+    with session.alone():
+        session.fly.json("status", app=name)
+        session.fly.text("apps destroy", name, "--yes")
+        if not session.dry_run:
+            session.drawer.forget()
+        session.done("destroy", f"{name} is gone")
+    return {"destroyed": name}
+
+
+def checks_of(machine: Machine) -> str:
+    """How many of a machine's checks pass: `2/2`."""
+    passing = [each for each in machine.checks if each.status == "passing"]
+    return f"{len(passing)}/{len(machine.checks)}"
+
+
+def machine_row(machine: Machine) -> dict[str, Any]:
+    """A machine for `--json`."""
+    return {
+        "id": machine.id,
+        "region": machine.region,
+        "state": machine.state,
+        "healthy": machine.healthy,
+        "checks": {each.name: each.status for each in machine.checks},
+        "size": machine.size,
+        "memory_mb": machine.memory,
+        "image": machine.image,
+        "release": machine.release,
+    }

@@ -1,0 +1,323 @@
+"""Deployments: out with a new image, tested on each machine, and back to the earlier one by itself when that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from invoke import Exit
+
+from infra import credentials, environ, fly_toml, service, shapes, smoke, waiting
+from infra.fly import FlyError, wrong_use
+from infra.fly_task import fly_task
+from infra.refusal import Refusal
+from infra.session import Session, quoted
+from infra.shapes import Machine, Release
+from infra.smoke import Expected
+from infra.task import ExitCode
+
+STRATEGIES = ("rolling", "canary", "bluegreen", "immediate")
+IMAGE = re.compile(r"[a-z0-9][\w.:/-]{0,250}(?:@sha256:[0-9a-f]{64})?", re.ASCII)
+HEALTH_SECONDS = 60.0
+# flyctl's smoke check only watches for crashes, 10 s a machine; its check of the name asks 8.8.8.8 and nobody else.
+QUIET = ("--yes", "--smoke-checks=false", "--dns-checks=false")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What served until now: the release to go back to, if any, its configuration and the machines."""
+
+    release: Release | None
+    config: str
+    machines: tuple[Machine, ...]
+
+
+@fly_task(
+    help={
+        "image": "REF: deploy this image instead of building one",
+        "strategy": "NAME: rolling, canary, bluegreen or immediate; without it what fly.toml says",
+    }
+)
+def deploy(session: Session, image: str = "", strategy: str = "") -> dict[str, Any]:
+    """Build and deploy, test every machine, and go back to the earlier release when anything fails.
+
+    Runs: flyctl config validate · status · releases · config show · deploy · status · (on failure) deploy --image
+    """
+    check_image(image)
+    strategy = checked_strategy(session, strategy)
+    validate(session)
+    with session.alone():
+        machines = shapes.status(session.fly.json("status", app=session.app)).machines
+        token = credentials.known_token(session)
+        return roll_out(session, machines, image=image, strategy=strategy, token=token)
+
+
+@fly_task(help={"to": "vN: which release; without it the newest complete one with another image"})
+def rollback(session: Session, to: str = "") -> dict[str, Any]:
+    """Serve an earlier release's image again, with fly.toml and the secrets of today.
+
+    Runs: flyctl status · releases · deploy --image · status
+    """
+    wanted = _version(to)
+    with session.alone():
+        machines = shapes.status(session.fly.json("status", app=session.app)).machines
+        listed = shapes.releases(session.fly.json("releases", app=session.app))
+        release = _chosen(listed, machines, wanted)
+        question = f"Put v{release.version} ({release.image}) in place of what runs in {session.app}?"
+        if not session.console.confirm(question, yes=session.yes):
+            raise wrong_use("nothing was changed")
+        _run_deploy(session, ["--image", release.image], "rolling")
+        found = (
+            []
+            if session.dry_run
+            else _problems(session, Expected(release.image, token=credentials.known_token(session)))
+        )
+        if found:
+            raise Exit(f"v{release.version} was put in place, but: {'; '.join(found)}; `./dev logs` shows more", code=1)
+        session.done("rollback", f"v{release.version} serves again ({release.image})")
+        return {"app": session.app, "version": release.version, "image": release.image}
+
+
+def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strategy: str, token: str) -> dict[str, Any]:
+    """Deploy over these machines; the answer of the task. Raises with the earlier release serving where it fails."""
+    before = _remember(session, machines)
+    words = _what(session, image)
+    problem = ""
+    try:
+        _run_deploy(session, words, strategy)
+    except FlyError as failed:
+        if failed.refusal in (Refusal.NO_FLYCTL, Refusal.NO_LOGIN, Refusal.NO_APP):
+            raise
+        problem = str(failed.message)
+    except KeyboardInterrupt:
+        session.finished.append(
+            "a deployment that was cut short (`./dev status` shows what runs, `./dev rollback` goes back)"
+        )
+        raise
+    if session.dry_run:
+        return {}
+    expected = Expected(image, "" if image else version_here(), token)
+    found = [problem] if problem else _problems(session, expected)
+    if found:
+        _back(session, before, found)
+    after = shapes.status(session.fly.json("status", app=session.app))
+    _compare_counts(session, before, after.machines)
+    session.done("deploy", f"v{after.version} runs on {len(after.machines)} machine(s): {after.machines[0].image}")
+    return {
+        "app": session.app,
+        "version": after.version,
+        "image": after.machines[0].image,
+        "machines": [each.id for each in after.machines],
+        "before": before.release.version if before.release else None,
+    }
+
+
+def validate(session: Session) -> None:
+    """Refuse a fly.toml that flyctl or the service could not live with."""
+    found = toml_problems(session)
+    if found:
+        raise wrong_use(f"fly.toml: {'; '.join(found)}")
+    try:
+        session.fly.text("config validate", "--strict", app=session.app)
+    except FlyError as refused:
+        if refused.refusal is Refusal.OTHER:
+            raise wrong_use(f"fly.toml: {refused.message}") from None
+        raise
+
+
+def toml_problems(session: Session) -> list[str]:
+    """What flyctl lets pass in fly.toml and the service could not live with."""
+    defaults = {each.name: each.default for each in service.settings()}
+    env = {**defaults, **{name: str(value) for name, value in session.config.values.get("env", {}).items()}}
+    return fly_toml.problems(
+        session.config,
+        drain_seconds=fly_toml.duration(_seconds(env["DRAIN_TIMEOUT"])),
+        total_seconds=fly_toml.duration(_seconds(env["TOTAL_TIMEOUT"])),
+        max_streams=int(env["MAX_STREAMS"]),
+    )
+
+
+def check_image(image: str) -> None:
+    """Refuse what is no reference of an image."""
+    if image and not IMAGE.fullmatch(image):
+        raise wrong_use(f"--image {quoted(image)} is no reference like registry.fly.io/app:label")
+
+
+def checked_strategy(session: Session, strategy: str) -> str:
+    """The strategy asked for, or fly.toml's. It is always said: Fly remembers the last one for secrets too."""
+    strategy = strategy or session.config.strategy
+    if strategy not in STRATEGIES:
+        raise wrong_use(f"--strategy {quoted(strategy)} is none of {', '.join(STRATEGIES)}")
+    return strategy
+
+
+def version_here() -> str:
+    """The version of the service in this folder, read without importing it."""
+    text = (service.ROOT / "service" / "version.py").read_text("utf-8")
+    found = re.search(r'^VERSION = "([^"]+)"$', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def wait_healthy(session: Session) -> tuple[Machine, ...]:
+    """All machines, once every started one passes its checks or the patience is over."""
+    return waiting.until(
+        lambda: shapes.status(session.fly.json("status", app=session.app)).machines,
+        lambda machines: bool(machines) and all(each.healthy for each in machines if each.state != "stopped"),
+        HEALTH_SECONDS,
+    )
+
+
+def _seconds(text: str) -> str:
+    return text if text.isalnum() and not text.isdecimal() else f"{text}s"
+
+
+def _remember(session: Session, machines: Sequence[Machine]) -> Before:
+    if not machines:
+        return Before(None, "", ())
+    listed = shapes.releases(session.fly.json("releases", app=session.app))
+    running = [each for each in listed if each.complete and each.image]
+    images = [each.image for each in machines]
+    # What most machines run, where it is a release that went through; a failed one before us may have left a mix.
+    served = next((each for each in running if any(same_image_as(each, image) for image in images)), None)
+    release = served or (running[0] if running else None)
+    config = session.fly.text("config show", app=session.app) if release else ""
+    return Before(release, config, tuple(machines))
+
+
+def same_image_as(release: Release, image: str) -> bool:
+    """Whether a machine runs a release's image."""
+    return shapes.same_image(release.image, image)
+
+
+def _what(session: Session, image: str) -> list[str]:
+    """The part of the command that says what to deploy, and that one machine is enough for a start."""
+    if image:
+        return ["--ha=false", "--image", image]
+    commit = commit_here(session.folder)
+    label = [f"--image-label={commit}"] if commit else []
+    arguments = [f"--build-arg=VERSION={version_here()}", f"--build-arg=COMMIT={commit or 'unknown'}"]
+    return ["--ha=false", "--remote-only", *label, *arguments]
+
+
+def commit_here(folder: Path) -> str:
+    """The commit of a clean checkout, with `-dirty` for one with changes; empty where git knows nothing."""
+    try:
+        found = [
+            subprocess.run(
+                ["git", *arguments],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=True,
+                env=environ.for_anything(os.environ),
+            ).stdout.strip()
+            for arguments in (["rev-parse", "--short=12", "HEAD"], ["status", "--porcelain"])
+        ]
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return found[0] + ("-dirty" if found[1] else "")
+
+
+def _run_deploy(session: Session, words: list[str], strategy: str, config: Sequence[str] = ()) -> None:
+    with session.console.progress(f"deploying {session.app}"):
+        session.fly.text("deploy", *words, f"--strategy={strategy}", *config, *QUIET, app=session.app)
+
+
+def _problems(session: Session, expected: Expected) -> list[str]:
+    """What is wrong with what runs now."""
+    with session.console.progress("testing each machine"):
+        machines = wait_healthy(session)
+        unhealthy = [
+            f"machine {each.id} is {each.state}, {_failing(each)}"
+            for each in machines
+            if not each.healthy and each.state != "stopped"
+        ]
+        images = {each.image for each in machines}
+        if unhealthy:
+            return unhealthy
+        if len(images) > 1:
+            return [f"machines run different images: {', '.join(sorted(images))}"]
+        return smoke.problems(session, machines, expected)
+
+
+def _failing(machine: Machine) -> str:
+    found = [f"{each.name}: {each.status}" for each in machine.checks if each.status != "passing"]
+    return ", ".join(found) or "without a failing check"
+
+
+def _back(session: Session, before: Before, found: list[str]) -> None:
+    """Put the earlier release back, with the configuration it had, and say in one line how that ended."""
+    reason = f"the deployment of {session.app} failed: {'; '.join(found)}"
+    release = before.release
+    if release is None:
+        raise Exit(
+            f"{reason}. There is no earlier release to go back to; `./dev logs` shows what the machine said", code=1
+        )
+    try:
+        if _untouched(session, before):
+            raise Exit(f"{reason}. Nothing was changed: v{release.version} serves ({release.image})", code=1)
+        session.console.say(f"{reason}; going back to v{release.version}")
+        with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
+            _run_deploy(session, ["--image", release.image], "rolling", _saved(before.config, Path(folder)))
+        still = _problems(session, Expected(release.image))
+    except FlyError as failed:
+        still = [str(failed.message)]
+    if still:
+        raise Exit(
+            f"{reason}. Going back to v{release.version} failed too: {'; '.join(still)}; try `./dev rollback`", code=1
+        )
+    raise Exit(f"{reason}. v{release.version} serves again ({release.image})", code=int(ExitCode.FAILED))
+
+
+def _untouched(session: Session, before: Before) -> bool:
+    """Whether every machine is as it was: the deployment failed before it reached any."""
+    machines = shapes.status(session.fly.json("status", app=session.app)).machines
+    seen, known = ({(each.id, each.release, each.image) for each in listed} for listed in (machines, before.machines))
+    return seen == known and all(each.healthy for each in machines if each.state != "stopped")
+
+
+def _saved(config: str, folder: Path) -> list[str]:
+    """The earlier configuration as a file: what failed may be today's fly.toml."""
+    try:
+        values = json.loads(config)
+    except ValueError:
+        return []
+    path = folder / "fly.json"
+    path.write_text(json.dumps(values), "utf-8")
+    return [f"--config={path}"]
+
+
+def _compare_counts(session: Session, before: Before, machines: Sequence[Machine]) -> None:
+    if before.machines and len(machines) != len(before.machines):
+        told = f"there were {len(before.machines)} machine(s), now there are {len(machines)}"
+        session.console.say(f"{told}; `./dev scale.count --machines N` sets it")
+
+
+def _version(text: str) -> int:
+    found = re.fullmatch(r"v?([1-9]\d{0,8})", text)
+    if text and not found:
+        raise wrong_use(f"--to {quoted(text)} is no release like v12")
+    return int(found[1]) if found else 0
+
+
+def _chosen(listed: Sequence[Release], machines: Sequence[Machine], wanted: int) -> Release:
+    if wanted:
+        release = next((each for each in listed if each.version == wanted), None)
+        if release is None:
+            raise wrong_use(f"there is no v{wanted} among the last {len(listed)} releases; `./dev releases` lists them")
+        if not release.image:
+            raise wrong_use(f"Fly does not remember the image of v{wanted}; `./dev releases` lists those it does")
+        return release
+    running = [each.image for each in machines]
+    for release in listed:
+        if release.complete and release.image and not any(same_image_as(release, image) for image in running):
+            return release
+    raise Exit("there is no earlier release with another image", code=int(ExitCode.NOT_SET_UP))

@@ -1,0 +1,56 @@
+"""The decorator of the tasks on Fly: it adds the four flags that all of them take, and makes every end a clear one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from invoke import Context, Exit, Task
+
+from infra.task import INTERRUPTED, task
+
+COMMON = {
+    "app": "NAME: the app; without it FLY_APP, then fly.toml",
+    "dry_run": "print what would run, one argument list a line, and change nothing",
+    "json": "answer with one JSON value",
+    "yes": "ask nothing",
+}
+Body = Callable[..., Any]
+
+
+def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callable[[Body], Task[Any]]:
+    """Make a task of `body(session, **flags)`; what it returns is the answer of `--json`."""
+
+    def decorate(body: Body) -> Task[Any]:
+        @functools.wraps(body)
+        def run(
+            c: Context, *, app: str = "", dry_run: bool = False, json: bool = False, yes: bool = False, **flags: Any
+        ) -> None:
+            from infra import session  # here, so that a list of tasks needs nothing of it
+
+            with session.opened(app, dry_run=dry_run, as_json=json, yes=yes) as opened:
+                try:
+                    opened.console.result(body(opened, **flags))
+                except KeyboardInterrupt:
+                    raise Exit(_interrupted(opened.finished), code=INTERRUPTED) from None
+
+        run.__signature__ = _signature(body)  # type: ignore[attr-defined]
+        made: Task[Any] = task(name=name or None, help={**(help or {}), **COMMON})(run)
+        return made
+
+    return decorate
+
+
+def _signature(body: Body) -> inspect.Signature:
+    own = list(inspect.signature(body).parameters.values())[1:]
+    word = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    defaults = {"app": "", "dry_run": False, "json": False, "yes": False}
+    common = [inspect.Parameter(each, word, default=default) for each, default in defaults.items()]
+    return inspect.Signature([inspect.Parameter("c", word), *own, *common])
+
+
+def _interrupted(finished: list[str]) -> str:
+    done = f"done so far: {', '.join(finished)}" if finished else "nothing was changed"
+    return f"interrupted; {done}. The same command goes on from there."

@@ -1,0 +1,224 @@
+"""How the service does: every machine's health, and requests, errors, streams and keys by Fly's Prometheus."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from invoke import Exit
+
+from infra import http, shapes, smoke
+from infra.app import checks_of
+from infra.fly_task import fly_task
+from infra.session import Session
+from infra.shapes import Status
+from infra.smoke import Expected, Ready
+from infra.task import ExitCode
+
+API = "https://api.fly.io"
+EVERY_SECONDS = 15.0
+LONGEST_WATCH_SECONDS = 12 * 3600.0
+QUERY_SECONDS = 8.0
+WINDOW = "5m"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A row of the table: what it is called, the query, the labels that name its values, and their unit."""
+
+    name: str
+    query: str
+    labels: tuple[str, ...] = ()
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An answer: a number, or why there is none."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    problem: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The number with its unit."""
+        if self.value is None:
+            return self.problem
+        return (
+            f"{self.value:,.0f}{self.unit}"
+            if self.value >= 100 or self.value == int(self.value)
+            else f"{self.value:.2f}{self.unit}"
+        )
+
+
+def questions(app: str) -> tuple[Question, ...]:
+    """What is asked about an app; the names are those of the service's own metrics, and of Fly's edge."""
+    chosen = f'app="{app}"'
+    return (
+        Question(
+            "requests", f"sum by (outcome) (increase(poe_proxy_requests_total{{{chosen}}}[{WINDOW}]))", ("outcome",)
+        ),
+        Question("open streams", f"sum(poe_proxy_open_streams{{{chosen}}})"),
+        Question(
+            "first event, p95",
+            f"histogram_quantile(0.95, sum by (le) (rate(poe_proxy_first_event_seconds_bucket{{{chosen}}}[{WINDOW}])))",
+            unit=" s",
+        ),
+        Question(
+            "overhead, p95",
+            f"histogram_quantile(0.95, sum by (le) (rate(poe_proxy_overhead_seconds_bucket{{{chosen}}}[{WINDOW}])))",
+            unit=" s",
+        ),
+        Question(
+            "attempts",
+            f"sum by (key, result) (increase(poe_proxy_upstream_attempts_total{{{chosen}}}[{WINDOW}]))",
+            ("key", "result"),
+        ),
+        Question("key", f"max by (key, state) (poe_proxy_key_state{{{chosen}}}) == 1", ("key", "state")),
+        Question("points", f"min by (key) (poe_proxy_key_points{{{chosen}}})", ("key",)),
+        Question("edge 5xx", f'sum(increase(fly_edge_http_responses_count{{{chosen},status=~"5.."}}[{WINDOW}]))'),
+    )
+
+
+@fly_task(name="show", help={"watch": "repeat it until Ctrl-C"})
+def show(session: Session, watch: bool = False) -> dict[str, Any]:
+    """Dashboards, the health of every machine, and what the last five minutes brought.
+
+    Runs: flyctl status · auth token
+    """
+    token = prometheus_token(session)
+    deadline = time.monotonic() + LONGEST_WATCH_SECONDS
+    while True:
+        status = shapes.status(session.fly.json("status", app=session.app))
+        seen = [] if session.dry_run else health(session, status)
+        rows = [] if session.dry_run else table(status, token)
+        _print(session, status, seen, rows)
+        if not watch or session.dry_run or time.monotonic() > deadline:
+            return _answer(status, seen, rows)
+        time.sleep(EVERY_SECONDS)
+
+
+@fly_task(name="check")
+def check(session: Session) -> dict[str, Any]:
+    """One line for cron: exit 0 where every machine is healthy and a Poe key is usable, else 1.
+
+    Runs: flyctl status
+    """
+    status = shapes.status(session.fly.json("status", app=session.app))
+    if session.dry_run:
+        return {}
+    seen = health(session, status)
+    problems = machine_problems(status, seen)
+    answer = {**_answer(status, seen, []), "problems": problems}
+    if problems:
+        session.console.result(answer)
+        raise Exit(f"{session.app}: {'; '.join(problems)}", code=int(ExitCode.FAILED))
+    session.console.line(f"{session.app}: {len(seen)} machine(s) ready, v{status.version}")
+    return answer
+
+
+def machine_problems(status: Status, seen: Sequence[Ready]) -> list[str]:
+    """What is wrong with the machines, as Fly and as they themselves see it."""
+    found = [
+        f"machine {each.id} is {each.state}, checks {checks_of(each)}" for each in status.machines if _is_sick(each)
+    ]
+    if not any(each.state == "started" for each in status.machines):
+        found.append("no machine runs")
+    return found + [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
+
+
+def _is_sick(machine: shapes.Machine) -> bool:
+    return not machine.healthy and machine.state not in ("stopped", "suspended")
+
+
+def health(session: Session, status: Status) -> list[Ready]:
+    """What each machine says of itself, asked once."""
+    return smoke.ask(session, status.machines, Expected(), patience=0)
+
+
+def prometheus_token(session: Session) -> str:
+    """A token for Fly's Prometheus: the one in the environment, else that of the login. Never shown."""
+    token = os.environ.get("FLY_API_TOKEN", "")
+    if not token:
+        token = str((session.fly.json("auth token") or {}).get("token", ""))
+    session.redact.add(token)
+    return token
+
+
+def table(status: Status, token: str) -> list[Row]:
+    """Every question's answers, asked at once."""
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        answers = pool.map(lambda question: ask(status.organization, question, token), questions(status.name))
+    return [row for rows in answers for row in rows]
+
+
+def ask(organization: str, question: Question, token: str) -> list[Row]:
+    """The answers to one question; one row that says why where there are none."""
+    base = os.environ.get("FLY_API_BASE_URL", API).rstrip("/")
+    query = urllib.parse.urlencode({"query": question.query})
+    # What `flyctl tokens create` prints carries its scheme; a token of a login does not.
+    authorization = (
+        token if token.startswith("FlyV1 ") else f"FlyV1 {token}" if token.startswith("fm") else f"Bearer {token}"
+    )
+    answer = http.get(
+        f"{base}/prometheus/{organization}/api/v1/query?{query}",
+        {"Authorization": authorization},
+        seconds=QUERY_SECONDS,
+    )
+    body = answer.json()
+    if answer.status != 200 or not isinstance(body, dict) or body.get("status") != "success":
+        return [Row(question.name, None, problem=f"Prometheus: {answer}")]
+    found = [_row(question, each) for each in body["data"]["result"]]
+    return sorted(found, key=lambda row: row.name) or [Row(question.name, None, problem="no data")]
+
+
+def _row(question: Question, series: Mapping[str, Any]) -> Row:
+    labels = [str(series["metric"].get(label, "?")) for label in question.labels]
+    value = float(series["value"][1])
+    name = " ".join([question.name, *labels])
+    return Row(name, None, problem="no data") if math.isnan(value) else Row(name, value, question.unit)
+
+
+def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequence[Row]) -> None:
+    app = session.app
+    session.console.line(f"{app} · v{status.version} · https://{status.hostname}")
+    session.console.line(f"  https://fly.io/apps/{app}/monitoring   logs and machines")
+    session.console.line(f"  https://fly-metrics.net/d/fly-app/fly-app?var-app={app}   Fly's dashboard")
+    told = {each.machine: each for each in seen}
+    session.console.table(
+        ("MACHINE", "REGION", "STATE", "CHECKS", "VERSION", "KEYS"),
+        [
+            (each.id, each.region, each.state, checks_of(each), *_told(told.get(each.id), seen))
+            for each in status.machines
+        ],
+        "no machine",
+    )
+    session.console.table((f"LAST {WINDOW}", ""), [(row.name, row.shown) for row in rows], "")
+
+
+def _told(one: Ready | None, seen: Sequence[Ready]) -> tuple[str, str]:
+    one = one or (seen[0] if len(seen) == 1 and not smoke.identified() else None)
+    if one is None:
+        return "–", "–"
+    keys = ", ".join(f"{count} {state}" for state, count in one.keys.items())
+    return one.version or "–", one.problem or keys or "–"
+
+
+def _answer(status: Status, seen: Sequence[Ready], rows: Sequence[Row]) -> dict[str, Any]:
+    return {
+        "app": status.name,
+        "version": status.version,
+        "machines": [
+            {"id": each.machine, "version": each.version, "keys": dict(each.keys), "problem": each.problem}
+            for each in seen
+        ],
+        "metrics": [{"name": row.name, "value": row.value, "problem": row.problem} for row in rows],
+    }

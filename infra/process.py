@@ -1,0 +1,107 @@
+"""Run a program: an argument list and never a shell, bounded in time and output, its lines told as they come."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+NOT_FOUND = 127
+LARGEST_OUTPUT_BYTES = 32 << 20
+GRACE_SECONDS = 15.0
+"""What a program gets to put things in order after it was told to stop; flyctl gives its leases back."""
+
+Hear = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """How a program ended. Its output may hold secrets, so that nothing shows it by accident."""
+
+    code: int
+    stdout: str = field(default="", repr=False)
+    stderr: str = field(default="", repr=False)
+    timed_out: bool = False
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    environ: Mapping[str, str],
+    seconds: float,
+    stdin: bytes = b"",
+    folder: Path | None = None,
+    hear: Hear | None = None,
+) -> Finished:
+    """Run `argv` with exactly this environment; `hear` gets every line of both outputs as soon as it is there.
+
+    `FileNotFoundError` and `PermissionError` where there is no such program. Never raises for how it ended.
+    """
+    child = subprocess.Popen(
+        list(argv),
+        env=dict(environ),
+        cwd=folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdin
+    assert child.stdout
+    assert child.stderr
+    outputs: tuple[list[bytes], list[bytes]] = ([], [])
+    threads = [
+        threading.Thread(target=_write, args=(child.stdin, stdin), daemon=True),
+        threading.Thread(target=_read, args=(child.stdout, outputs[0], hear), daemon=True),
+        threading.Thread(target=_read, args=(child.stderr, outputs[1], hear), daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    timed_out = _wait(child, seconds)
+    for thread in threads:
+        thread.join(GRACE_SECONDS)
+    stdout, stderr = (b"".join(lines).decode("utf-8", "replace") for lines in outputs)
+    return Finished(child.returncode, stdout, stderr, timed_out)
+
+
+def _wait(child: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Wait for the end, enforced after `seconds`; whether that was necessary."""
+    try:
+        child.wait(seconds)
+        return False
+    except subprocess.TimeoutExpired:
+        child.terminate()
+        _end(child)
+        return True
+    except BaseException:
+        # Ctrl-C reaches the child from the terminal as well: let it tidy up, as long as that does not take for ever.
+        _end(child)
+        raise
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _write(pipe: IO[bytes], text: bytes) -> None:
+    # A program that reads nothing of it, or that has ended, is no failure of ours.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError), pipe:
+        pipe.write(text)
+
+
+def _read(pipe: IO[bytes], lines: list[bytes], hear: Hear | None) -> None:
+    size = 0
+    with pipe:
+        for line in pipe:
+            size += len(line)
+            if size <= LARGEST_OUTPUT_BYTES:
+                lines.append(line)
+            if hear is not None:
+                hear(line.decode("utf-8", "replace").rstrip("\r\n"))

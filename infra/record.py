@@ -1,0 +1,157 @@
+"""What is remembered of an app in `.poe-proxy/`, since Fly's secrets cannot be read back.
+
+Digests of the access tokens given out, the token that `setup` made, a deploy token until it is stored elsewhere.
+The folder is its owner's alone and ignores itself in git.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.fly import wrong_use
+
+FOLDER = ".poe-proxy"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An access token that was given out: its tenant, `sha256-HEX` of it, and its end in seconds since 1970, if any."""
+
+    name: str
+    digest: str
+    ends: float | None = None
+
+    def written(self) -> str:
+        """As ACCESS_TOKENS takes it."""
+        end = f"@{datetime.fromtimestamp(self.ends, UTC):%Y-%m-%dT%H:%M:%SZ}" if self.ends is not None else ""
+        return f"{self.name}:{self.digest}{end}"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of an app. `staged` was sent to Fly and may or may not be in use yet."""
+
+    issued: tuple[Issued, ...] = ()
+    staged: tuple[Issued, ...] = ()
+    environment: str = ""
+
+    @property
+    def known(self) -> tuple[Issued, ...]:
+        """Every token that may be in use, each once."""
+        return tuple({each.digest: each for each in (*self.issued, *self.staged)}.values())
+
+
+class Drawer:
+    """The files of one app in `.poe-proxy/`."""
+
+    __slots__ = ("_app", "_folder")
+
+    def __init__(self, folder: Path, app: str) -> None:
+        self._folder = folder / FOLDER
+        self._app = app
+
+    @property
+    def token_file(self) -> Path:
+        """The access token that `setup` made, as `NAME:TOKEN`."""
+        return self._folder / f"{self._app}.access-token"
+
+    @property
+    def deploy_token_file(self) -> Path:
+        """A deploy token that nobody else keeps yet."""
+        return self._folder / f"{self._app}.deploy-token"
+
+    @property
+    def _file(self) -> Path:
+        return self._folder / f"{self._app}.json"
+
+    def record(self) -> Record:
+        """What is remembered; an empty record where nothing is. A damaged file is wrong use."""
+        text = _text_of(self._file)
+        if not text:
+            return Record()
+        try:
+            found = json.loads(text)
+            issued, staged = (tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged"))
+            return Record(issued, staged, found["environment"])
+        except (ValueError, TypeError, KeyError):
+            raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
+
+    def keep(self, record: Record) -> None:
+        """Remember this instead."""
+        self._write(self._file, json.dumps(asdict(record), indent=2))
+
+    def access_token(self) -> str:
+        """`NAME:TOKEN` of the token that `setup` made; empty for none."""
+        return _text_of(self.token_file)
+
+    def keep_access_token(self, text: str) -> None:
+        """Keep the token before Fly is told of it: afterwards nobody could read it back."""
+        self._write(self.token_file, text + "\n")
+
+    def deploy_token(self) -> str:
+        """A deploy token that waits to be stored; empty for none."""
+        return _text_of(self.deploy_token_file)
+
+    def keep_deploy_token(self, text: str) -> None:
+        """Keep a deploy token until it is stored."""
+        self._write(self.deploy_token_file, text + "\n")
+
+    def forget_deploy_token(self) -> None:
+        """It is kept elsewhere now."""
+        self.deploy_token_file.unlink(missing_ok=True)
+
+    def forget(self) -> None:
+        """Remove everything of this app."""
+        for path in (self._file, self.token_file, self.deploy_token_file):
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Only one task at a time changes an app from here."""
+        import fcntl
+
+        self._make_folder()
+        with open(self._folder / f"{self._app}.lock", "w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise wrong_use(f"another task is changing {self._app} right now; wait until it is done") from None
+            yield
+
+    def _make_folder(self) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        self._folder.chmod(0o700)
+        ignore = self._folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+
+    def _write(self, path: Path, text: str) -> None:
+        """Whole or not at all, and for its owner's eyes only from the first byte on."""
+        self._make_folder()
+        handle, draft = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}-")
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(draft, path)
+
+
+def in_use(record: Record, now: float) -> Record:
+    """The record once all machines run what was staged."""
+    if not record.staged:
+        return record
+    return replace(record, issued=tuple(each for each in record.staged if (each.ends or now + 1) > now), staged=())
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except FileNotFoundError:
+        return ""

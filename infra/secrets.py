@@ -1,0 +1,306 @@
+"""Secrets on Fly: new Poe keys and access tokens, checked, staged, rolled out and seen at work."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from invoke import Exit
+
+from infra import credentials, deploy, github, import_lines, service, shapes, smoke, waiting
+from infra.credentials import KEYS, TOKENS, Values
+from infra.fly import wrong_use
+from infra.fly_task import fly_task
+from infra.record import Drawer, Issued, Record, in_use
+from infra.session import Session, quoted
+from infra.shapes import Secret
+from infra.smoke import Expected
+from infra.task import ExitCode
+
+LONGEST_GRACE_SECONDS = 30 * 86_400.0
+ROLLED_OUT_SECONDS = 120.0
+TENANT_NAME = re.compile(r"[a-z0-9_-]{1,32}", re.ASCII)
+SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """What is to be sent: keys, tokens or both, and the earlier tokens that go on for a while."""
+
+    keys: Values | None
+    tokens: Values | None
+    kept: tuple[Issued, ...] = ()
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """The variables with their values."""
+        found = {} if self.keys is None else {KEYS: self.keys.text}
+        if self.tokens is not None:
+            found[TOKENS] = ",".join([self.tokens.text, *(each.written() for each in self.kept)])
+        return found
+
+    @property
+    def issued(self) -> tuple[Issued, ...]:
+        """Every token that is good afterwards."""
+        return () if self.tokens is None else (*self.tokens.issued, *self.kept)
+
+
+@fly_task(
+    name="rotate",
+    help={
+        "keys_file": "F: the new Poe keys; without it POE_API_KEYS, `-` is standard input",
+        "tokens_file": "F: the new access tokens; without it ACCESS_TOKENS",
+        "grace": "TIME: how long the tokens that are left out go on: 24h, 30m, 0",
+        "old_tokens_file": "F: the tokens given out before, where .poe-proxy/ does not know them",
+    },
+)
+def rotate(
+    session: Session, keys_file: str = "", tokens_file: str = "", grace: str = "24h", old_tokens_file: str = ""
+) -> dict[str, Any]:
+    """Check new keys and tokens, send them to Fly, roll them out and see them at work.
+
+    Values come from a file, the environment or a prompt. A token that is left out goes on for `--grace`, as a digest.
+    Runs: flyctl status · secrets list · secrets import --stage · secrets deploy · secrets list
+    """
+    grace_seconds = checked_grace(grace)
+    drawer = session.drawer
+    with session.alone():
+        status = shapes.status(session.fly.json("status", app=session.app))
+        new = _new(session, drawer.record(), keys_file, tokens_file, old_tokens_file, grace_seconds)
+        names = " and ".join(new.secrets)
+        if not session.console.confirm(
+            f"Send {names} to {session.app} and restart its machines one by one?", yes=session.yes
+        ):
+            raise wrong_use("nothing was changed")
+        before = {each.name: each.digest for each in listed(session)}
+        stage(session, drawer, new)
+        if not status.machines:
+            session.done("secrets", f"{names} wait for the first deployment")
+        else:
+            roll_out(session, drawer, new)
+            github.refresh(session, drawer, new.secrets)
+        return {"app": session.app, "sent": list(new.secrets), "changed": _changed(session, before, new)}
+
+
+@fly_task(name="list")
+def list_secrets(session: Session) -> list[dict[str, str]]:
+    """The names on Fly, the digest that Fly shows of each value, and whether machines run with it.
+
+    Runs: flyctl secrets list
+    """
+    found = listed(session)
+    session.console.table(
+        ("NAME", "DIGEST", "STATUS"), [(each.name, each.digest, each.status) for each in found], "no secrets"
+    )
+    return [{"name": each.name, "digest": each.digest, "status": each.status} for each in found]
+
+
+@fly_task(name="check")
+def check_secrets(session: Session) -> list[dict[str, str]]:
+    """Hold the names on Fly against the service's settings; exit 4 where they differ.
+
+    Runs: flyctl secrets list
+    """
+    found = drift(session, listed(session))
+    for name, problem, fix in found:
+        session.console.point("failed", name, problem, fix)
+    if not found:
+        session.console.point("ok", "secrets", "all that the service needs are there, and in use")
+    elif not session.dry_run:
+        session.console.result([{"name": name, "problem": problem, "fix": fix} for name, problem, fix in found])
+        raise Exit(None, code=int(ExitCode.DRIFT))
+    return []
+
+
+@fly_task(name="remove", help={"name": "FLY_SECRET: the secret to remove"})
+def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
+    """Remove one secret, and restart the machines without it.
+
+    Runs: flyctl secrets list · secrets unset --stage · secrets deploy
+    """
+    if not SECRET_NAME.fullmatch(name):
+        raise wrong_use("--name FLY_SECRET is missing; `./dev secrets.list` shows the names")
+    if name in needed():
+        raise wrong_use(f"the service does not start without {name}; `./dev secrets` puts another value in its place")
+    with session.alone():
+        if name not in {each.name for each in listed(session)}:
+            session.console.line(f"{session.app} has no secret {name}")
+            return {"app": session.app, "removed": None}
+        if not session.console.confirm(f"Remove {name} from {session.app} and restart its machines?", yes=session.yes):
+            raise wrong_use("nothing was changed")
+        session.fly.text("secrets unset", name, "--stage", app=session.app)
+        push_to_machines(session)
+        session.done("secrets", f"{name} is removed")
+        return {"app": session.app, "removed": name}
+
+
+@fly_task(name="new", help={"name": "TENANT: whose token it will be"})
+def new_token(session: Session, name: str = credentials.TENANT) -> dict[str, str]:
+    """Make an access token and print it as NAME:TOKEN, for a file that `secrets --tokens-file` takes.
+
+    Runs: nothing of Fly; the token is random and known to nobody else.
+    """
+    if not TENANT_NAME.fullmatch(name):
+        raise wrong_use(f"--name {quoted(name)}: small letters, digits, _ and -, at most 32")
+    token = credentials.new_token(name)
+    session.console.secret(token)
+    return {"name": name, "token": token.partition(":")[2]}
+
+
+def listed(session: Session) -> tuple[Secret, ...]:
+    """The secrets that Fly has."""
+    return shapes.secrets(session.fly.json("secrets list", app=session.app))
+
+
+def needed() -> frozenset[str]:
+    """The secrets without which the service does not start on Fly."""
+    return frozenset(each.name for each in service.settings() if each.secret)
+
+
+def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str]]:
+    """What is not as it should be: name, problem and fix of each."""
+    settings = service.settings()
+    names = {each.name for each in found}
+    env = session.config.values.get("env", {})
+    wanted = [each.name for each in settings if each.secret]
+    known = {each.name for each in settings}
+    problems = [(name, "is not on Fly", "./dev secrets") for name in wanted if name not in names]
+    for each in found:
+        if each.name not in known:
+            problems.append((each.name, "is no setting of the service", f"./dev secrets.remove --name {each.name}"))
+        elif each.name in env:
+            problems.append((each.name, "stands in fly.toml's env too, where it has no effect", "take it out of one"))
+        if each.status not in ("Deployed", ""):
+            problems.append((each.name, f"is {each.status.lower()}: not all machines run with it", "./dev deploy"))
+    return problems
+
+
+def stage(session: Session, drawer: Drawer, new: New) -> None:
+    """Send the values to Fly without a restart, remembered before Fly knows them, and see that all arrived."""
+    try:
+        lines = import_lines.encode(new.secrets)
+    except ValueError as problem:
+        raise wrong_use(f"{problem}; nothing was sent to Fly") from None
+    for value in new.secrets.values():
+        session.redact.add(value)
+    if new.issued and not session.dry_run:
+        drawer.keep(replace(drawer.record(), staged=new.issued))
+    session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
+    if session.dry_run:
+        return
+    missing = new.secrets.keys() - {each.name for each in listed(session)}
+    if missing:
+        raise Exit(f"Fly did not take {', '.join(sorted(missing))}; run the same task again", code=int(ExitCode.FAILED))
+    session.done("secrets", f"{' and '.join(new.secrets)} staged")
+
+
+def roll_out(session: Session, drawer: Drawer, new: New) -> None:
+    """Restart the machines with what is staged, and see each of them at work with it."""
+    push_to_machines(session)
+    if session.dry_run:
+        return
+    if new.issued:
+        drawer.keep(in_use(drawer.record(), time.time()))
+    token = first_plain(new.tokens.text) if new.tokens else credentials.known_token(session)
+    with session.console.progress("testing each machine"):
+        machines = deploy.wait_healthy(session)
+        found = smoke.problems(session, machines, Expected(token=token))
+    if found:
+        raise Exit(
+            f"the new secrets are in use, but: {'; '.join(found)}. Give better ones to `./dev secrets`; "
+            "`./dev logs` shows what the machines say",
+            code=int(ExitCode.FAILED),
+        )
+    session.done("secrets", f"{len(machines)} machine(s) run with {' and '.join(new.secrets)}")
+
+
+def push_to_machines(session: Session) -> None:
+    """Roll staged secrets out, and wait until every machine runs with them."""
+    with session.console.progress("restarting the machines with the new secrets"):
+        session.fly.text("secrets deploy", "--dns-checks=false", app=session.app)
+        if session.dry_run:
+            return
+        found = waiting.until(lambda: listed(session), _all_deployed, ROLLED_OUT_SECONDS)
+    if not _all_deployed(found):
+        late = ", ".join(each.name for each in found if each.status not in ("Deployed", ""))
+        raise Exit(f"not every machine runs with {late} yet; run the same task again", code=int(ExitCode.FAILED))
+
+
+def first_plain(text: str) -> str:
+    """The first token of a list that stands there as itself."""
+    return next((each for each in text.split(",") if "sha256-" not in each and "@" not in each), "")
+
+
+def checked_grace(text: str) -> float:
+    """Seconds of `24h`, `30m`, `7d` or `0`."""
+    found = re.fullmatch(r"(\d{1,6})([smhd]?)", text.strip())
+    seconds = int(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else -1
+    if not 0 <= seconds <= LONGEST_GRACE_SECONDS:
+        raise wrong_use(f"--grace {quoted(text)} is no time like 24h, 30m or 0, at most 30d")
+    return float(seconds)
+
+
+def kept_tokens(known: Sequence[Issued], new: Sequence[Issued], grace_seconds: float, now: float) -> tuple[Issued, ...]:
+    """Tokens that were given out and are not among the new ones, each ending after the grace time at the latest."""
+    fresh = {each.digest for each in new}
+    end = float(int(now + grace_seconds))
+    return tuple(
+        replace(each, ends=end if each.ends is None else min(each.ends, end))
+        for each in known
+        if grace_seconds and each.digest not in fresh and (each.ends is None or each.ends > now)
+    )
+
+
+def _new(
+    session: Session, record: Record, keys_file: str, tokens_file: str, old_file: str, grace_seconds: float
+) -> New:
+    if [keys_file, tokens_file, old_file].count("-") > 1:
+        raise wrong_use("only one file can be `-`, standard input")
+    # A file that is named is all that is meant; the environment and a prompt are for whoever names none.
+    anything = not (keys_file or tokens_file)
+    keys = credentials.given(session, KEYS, keys_file, "--keys-file", "New Poe keys (empty: leave them)" * anything)
+    keys = keys if keys_file or anything else ""
+    tokens = credentials.given(
+        session, TOKENS, tokens_file, "--tokens-file", "New access tokens (empty: leave them)" * anything
+    )
+    tokens = tokens if tokens_file or anything else ""
+    if not keys.strip() and not tokens.strip():
+        raise wrong_use(f"nothing new: give --keys-file, --tokens-file, or set {KEYS} or {TOKENS}")
+    checked = credentials.checked_tokens(tokens) if tokens.strip() else None
+    kept: tuple[Issued, ...] = ()
+    if checked is not None:
+        old = _old(session, record, old_file)
+        _refuse_unknown_grace(session, old, grace_seconds)
+        kept = kept_tokens(old, checked.issued, grace_seconds, time.time())
+    return New(credentials.checked_keys(session, keys) if keys.strip() else None, checked, kept)
+
+
+def _old(session: Session, record: Record, file: str) -> tuple[Issued, ...]:
+    if not file:
+        return record.known
+    text = credentials.text_of_file(file, "--old-tokens-file")
+    session.redact.add(text)
+    return (*record.known, *credentials.checked_tokens(text).issued)
+
+
+def _refuse_unknown_grace(session: Session, old: Sequence[Issued], grace_seconds: float) -> None:
+    if grace_seconds and not old and TOKENS in {each.name for each in listed(session)}:
+        raise Exit(
+            "the tokens in use are not known here, so that they would end at once: name them with --old-tokens-file F, "
+            "or say so with --grace 0",
+            code=int(ExitCode.NOT_SET_UP),
+        )
+
+
+def _all_deployed(found: Sequence[Secret]) -> bool:
+    return all(each.status in ("Deployed", "") for each in found)
+
+
+def _changed(session: Session, before: Mapping[str, str], new: New) -> list[str]:
+    if session.dry_run:
+        return []
+    after = {each.name: each.digest for each in listed(session)}
+    return [name for name in new.secrets if after.get(name) != before.get(name)]

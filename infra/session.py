@@ -1,0 +1,86 @@
+"""What one task on Fly works with: the app, flyctl, the console, the folder, and what is done so far."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from infra import fly, fly_toml
+from infra.console import Console
+from infra.fly import Fly, wrong_use
+from infra.record import Drawer
+from infra.redact import Redactor
+
+APP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+
+
+@dataclass
+class Session:
+    """One task at work."""
+
+    given_app: str
+    dry_run: bool
+    as_json: bool
+    yes: bool
+    fly: Fly
+    console: Console
+    redact: Redactor
+    folder: Path
+    finished: list[str] = field(default_factory=list)
+
+    @cached_property
+    def app(self) -> str:
+        """The app's name: `--app`, else `FLY_APP`, else fly.toml."""
+        name = self.given_app or os.environ.get("FLY_APP", "") or self.config.app
+        if not name:
+            raise wrong_use('no app: give --app NAME, set FLY_APP, or write app = "NAME" into fly.toml')
+        if not APP_NAME.fullmatch(name):
+            raise wrong_use(f"{quoted(name)} is no app name: small letters, digits and dashes, at most 63")
+        return name
+
+    @cached_property
+    def config(self) -> fly_toml.FlyToml:
+        """fly.toml as it is on disk when first asked for."""
+        return fly_toml.read(self.folder)
+
+    @property
+    def url(self) -> str:
+        """Where the app answers."""
+        return f"https://{self.app}.fly.dev"
+
+    @property
+    def drawer(self) -> Drawer:
+        """What is remembered of the app."""
+        return Drawer(self.folder, self.app)
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold every other task off that changes the app from here; a dry run changes nothing, and leaves no file."""
+        return nullcontext() if self.dry_run else self.drawer.alone()
+
+    def done(self, name: str, text: str) -> None:
+        """Note a step that is done, for people now and for whoever interrupts the task."""
+        if self.dry_run:
+            return
+        self.finished.append(name)
+        self.console.done(name, text)
+
+
+def quoted(text: str) -> str:
+    """A value as an error may show it: one line, not long."""
+    return repr(text if len(text) <= 40 else text[:40] + "…")
+
+
+@contextmanager
+def opened(app: str, *, dry_run: bool, as_json: bool, yes: bool) -> Iterator[Session]:
+    """A session for as long as a task runs."""
+    redact = Redactor()
+    for name in ("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"):
+        redact.add(os.environ.get(name, ""))
+    console = Console(redact, as_json=as_json, dry_run=dry_run)
+    with fly.opened(redact, dry_run=dry_run, noted=console.note, hear=console.hear) as flyctl:
+        yield Session(app, dry_run, as_json, yes, flyctl, console, redact, Path.cwd())

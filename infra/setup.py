@@ -1,0 +1,416 @@
+"""From nothing to a running, tested gateway.
+
+Looks at what is there, says what is missing, does that, in an order that lets the next run go on where one is stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from invoke import Exit
+
+from infra import certs, credentials, deploy, doctor, github, regions, scale, secrets, shapes, smoke
+from infra.credentials import KEYS, TOKENS, Values
+from infra.fly import FlyError, wrong_use
+from infra.fly_task import fly_task
+from infra.github import Github, GithubError
+from infra.record import Drawer, in_use
+from infra.refusal import Refusal
+from infra.secrets import New
+from infra.session import Session, quoted
+from infra.shapes import Release, Secret, Status
+from infra.smoke import Expected
+from infra.task import ExitCode
+
+TOKEN_NAME = "poe-proxy setup"  # noqa: S105 - a name
+TOKEN_LIFE = "2160h"  # noqa: S105 - 90 days
+TOKEN_DAYS_LEFT = 14
+GRACE_SECONDS = 86_400.0
+FIRST_REGION = "nrt"
+V4, V6 = frozenset({"v4", "shared_v4"}), frozenset({"v6"})
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """The flags, checked."""
+
+    organization: str
+    region: str
+    keys_file: str
+    tokens_file: str
+    host: str
+    image: str
+    machines: int
+    github: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is there already. Without `status` there is no app, and everything else is empty."""
+
+    status: Status | None
+    organization: str
+    secrets: tuple[Secret, ...] = ()
+    releases: tuple[Release, ...] = ()
+    kinds: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    github: Github | None = field(default=None, repr=False)
+    github_names: frozenset[str] = frozenset()
+    github_reason: str = ""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the secrets on Fly."""
+        return frozenset(each.name for each in self.secrets)
+
+    @property
+    def machines(self) -> tuple[shapes.Machine, ...]:
+        """The machines, if any."""
+        return self.status.machines if self.status else ()
+
+    def settled(self, image: str) -> bool:
+        """Whether the newest release went through, on every machine, with the image that is asked for."""
+        return (
+            bool(self.machines and self.releases and self.releases[0].complete)
+            and len({each.image for each in self.machines}) == 1
+            and (not image or shapes.same_image(self.machines[0].image, image))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: the values to send to Fly (`new`) and to GitHub, and each step in words."""
+
+    new: New
+    for_github: Mapping[str, str] = field(repr=False)
+    steps: tuple[str, ...]
+
+
+@fly_task(
+    help={
+        "org": "SLUG: the organisation of a new app",
+        "region": "CODE: where the first machine runs; without it fly.toml's, else nrt",
+        "keys_file": "F: the Poe keys; without it POE_API_KEYS, else they are asked for",
+        "tokens_file": "F: access tokens; without it ACCESS_TOKENS, else one is made",
+        "host": "HOST: a host name of your own, for a certificate",
+        "image": "REF: deploy this image instead of building one",
+        "machines": "N: how many machines; without it as many as there are, at first one",
+        "github": "leave GitHub alone, and make no deploy token",
+    }
+)
+def setup(
+    session: Session,
+    org: str = "",
+    region: str = "",
+    keys_file: str = "",
+    tokens_file: str = "",
+    host: str = "",
+    image: str = "",
+    machines: int = 0,
+    github: bool = True,
+) -> dict[str, Any]:
+    """From nothing to a smoke-tested deployment. Run again it changes nothing; stopped half-way, it goes on.
+
+    Runs: flyctl version · auth whoami · config validate · status · orgs list · apps create · secrets list ·
+    secrets import --stage · secrets deploy · ips list · ips allocate-v4 --shared · ips allocate-v6 · releases · deploy ·
+    config show · scale show · scale count · certs list · certs add · certs check · tokens list · tokens create deploy · tokens revoke, and gh secret set
+    """
+    wishes = _checked(session, Wishes(org, region, keys_file, tokens_file, host, image, machines, github))
+    with session.alone():
+        found = _look(session, wishes)
+        drawer = session.drawer
+        plan = _plan(session, wishes, found, drawer)
+        _agree(session, plan)
+        _make_app(session, wishes, found)
+        token = _send_secrets(session, drawer, found, plan)
+        _addresses(session, found)
+        _release(session, drawer, wishes, found, plan, token)
+        if wishes.host:
+            certs.ensure(session, wishes.host, found.hosts)
+        if wishes.github:
+            _continuous_deployment(session, drawer, found, plan)
+        return _welcome(session, drawer, wishes, token)
+
+
+def _checked(session: Session, wishes: Wishes) -> Wishes:
+    """The wishes with what fly.toml says in place of what was not said; refuses what no run could fulfil."""
+    region = (wishes.region or session.config.region or FIRST_REGION).lower()
+    if problem := regions.problem(region):
+        raise wrong_use(f"--region: {problem}")
+    deploy.check_image(wishes.image)
+    if not 0 <= wishes.machines <= scale.MOST_MACHINES:
+        raise wrong_use(f"--machines {wishes.machines} is not from 1 to {scale.MOST_MACHINES}")
+    if [wishes.keys_file, wishes.tokens_file].count("-") > 1:
+        raise wrong_use("only one file can be `-`, standard input")
+    host = certs.checked_host(wishes.host) if wishes.host else ""
+    return replace(wishes, region=region, host=host)
+
+
+def _look(session: Session, wishes: Wishes) -> Found:
+    """What is there. Tools and login first, since nothing can be asked without."""
+    with session.console.progress("looking at what is there"):
+        if problem := doctor.flyctl_problem(session.fly.json("version")):
+            raise Exit(f"{problem}; `flyctl version upgrade` gets the newest", code=int(ExitCode.NOT_SET_UP))
+        session.fly.json("auth whoami")
+        deploy.validate(session)
+        git, reason = github.find(session) if wishes.github else (None, "")
+        hub = {"github": git, "github_reason": reason, "github_names": git.names() if git else frozenset()}
+        status = _status(session)
+        if status is None:
+            return Found(None, _organization(session, wishes.organization), **hub)  # type: ignore[arg-type]
+        if wishes.organization not in ("", status.organization):
+            raise wrong_use(f"{session.app} belongs to {status.organization}, not to {wishes.organization}")
+        app = session.app
+        return Found(
+            status,
+            status.organization,
+            secrets.listed(session),
+            shapes.releases(session.fly.json("releases", app=app)),
+            frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
+            certs.hosts(session) if wishes.host else frozenset(),
+            **hub,  # type: ignore[arg-type]
+        )
+
+
+def _status(session: Session) -> Status | None:
+    try:
+        return shapes.status(session.fly.json("status", app=session.app))
+    except FlyError as failed:
+        if failed.refusal is Refusal.NO_APP:
+            return None
+        raise
+
+
+def _organization(session: Session, wished: str) -> str:
+    """The organisation of a new app: the one asked for, the only one, or the one that somebody names."""
+    there = shapes.organizations(session.fly.json("orgs list"))
+    slugs = ", ".join(there) or "none"
+    if not wished and len(there) == 1:
+        return next(iter(there))
+    if not wished:
+        otherwise = f"give --org SLUG: {slugs}"
+        if session.yes or session.dry_run:
+            raise wrong_use(otherwise)
+        wished = session.console.ask(f"Which organisation ({slugs})?", otherwise=otherwise)
+    if wished not in there:
+        raise wrong_use(f"--org {quoted(wished)}: this login knows {slugs}")
+    return wished
+
+
+def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Plan:
+    """What is missing. All values are read and checked here, before anything is changed."""
+    needed_there = frozenset({KEYS, TOKENS}) - found.github_names if found.github else frozenset()
+    keys = _keys(session, wishes, found, needed=KEYS in needed_there)
+    tokens = _tokens(session, wishes, found, drawer, needed=TOKENS in needed_there)
+    send_keys = keys if KEYS not in found.names or wishes.keys_file else None
+    send_tokens = tokens if TOKENS not in found.names or wishes.tokens_file else None
+    kept = (
+        secrets.kept_tokens(drawer.record().known, send_tokens.issued, GRACE_SECONDS, time.time())
+        if send_tokens and TOKENS in found.names
+        else ()
+    )
+    new = New(send_keys, send_tokens, kept)
+    values = {KEYS: keys, TOKENS: tokens}
+    hub = {
+        name: each.text
+        for name, each in values.items()
+        if each is not None and found.github and (name in needed_there or name in new.secrets)
+    }
+    return Plan(new, hub, _steps(session, wishes, found, new, hub))
+
+
+def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Values | None:
+    missing = KEYS not in found.names
+    if not (missing or wishes.keys_file or needed):
+        return None
+    text = credentials.given(session, KEYS, wishes.keys_file, "--keys-file", "Poe keys (poe.com/api/keys)" * missing)
+    if text.strip():
+        return credentials.checked_keys(session, text)
+    if missing:
+        raise wrong_use(f"no Poe keys: give --keys-file F, or set {KEYS} (poe.com/api/keys makes one)")
+    return None
+
+
+def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, needed: bool) -> Values | None:
+    """Tokens that were given, else the one of an earlier run, else a new one, which is kept before Fly learns of it."""
+    missing = TOKENS not in found.names
+    if not (missing or wishes.tokens_file or needed):
+        return None
+    text = credentials.given(session, TOKENS, wishes.tokens_file, "--tokens-file") or drawer.access_token()
+    if not text.strip():
+        if not missing:
+            return None
+        text = credentials.new_token()
+        if not session.dry_run:
+            drawer.keep_access_token(text)
+    session.redact.add(text)
+    return credentials.checked_tokens(text)
+
+
+def _steps(session: Session, wishes: Wishes, found: Found, new: New, hub: Mapping[str, str]) -> tuple[str, ...]:
+    app = session.app
+    running = sum(1 for each in found.machines)
+    steps = {
+        f"create the app {app} in {found.organization}": found.status is None,
+        f"set primary_region = {wishes.region} in fly.toml": _region_changes(session, wishes, found),
+        f"send {' and '.join(new.secrets)}": bool(new.secrets),
+        "allocate a shared IPv4 and an IPv6, both free": not (found.kinds & V4 and found.kinds & V6),
+        f"deploy {wishes.image or 'this folder'} in {wishes.region}": not found.settled(wishes.image),
+        "restart the machines with the new secrets": found.settled(wishes.image) and _pending(found, new),
+        f"scale to {wishes.machines} machine(s)": wishes.machines not in (0, running) and wishes.machines + running > 1,
+        f"ask for a certificate for {wishes.host}": bool(wishes.host) and wishes.host not in found.hosts,
+        f"store {', '.join(hub)} at GitHub ({github.environment_of(app)})": bool(hub),
+        "make a deploy token for continuous deployment": wishes.github and found.status is None,
+    }
+    return tuple(step for step, wanted in steps.items() if wanted)
+
+
+def _pending(found: Found, new: New) -> bool:
+    return bool(new.secrets) or any(each.status not in ("Deployed", "") for each in found.secrets)
+
+
+def _region_changes(session: Session, wishes: Wishes, found: Found) -> bool:
+    return not found.machines and wishes.region != session.config.region
+
+
+def _agree(session: Session, plan: Plan) -> None:
+    """The one confirmation; none where nothing is to do."""
+    if not plan.steps:
+        return
+    if session.console.shows:
+        session.console.say(f"To do for {session.app}:")
+        for step in plan.steps:
+            session.console.say(f"  · {step}")
+    if not session.console.confirm("Go on?", yes=session.yes):
+        raise wrong_use("nothing was changed")
+
+
+def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
+    if _region_changes(session, wishes, found):
+        scale.edit(session, [("", "primary_region", wishes.region)])
+    if found.status is None:
+        try:
+            session.fly.json("apps create", session.app, f"--org={found.organization}")
+        except FlyError as failed:
+            if failed.refusal is Refusal.TAKEN:
+                raise wrong_use(f"the name {session.app} is somebody else's; choose another with --app NAME") from None
+            raise
+        session.done("app", f"{session.app} created in {found.organization}")
+
+
+def _send_secrets(session: Session, drawer: Drawer, found: Found, plan: Plan) -> str:
+    """Stage what is new; the token to test with, if any is known."""
+    if plan.new.secrets:
+        secrets.stage(session, drawer, plan.new)
+    if plan.new.tokens:
+        return secrets.first_plain(plan.new.tokens.text)
+    return credentials.known_token(session)
+
+
+def _addresses(session: Session, found: Found) -> None:
+    """Before the first deployment, so that there is no doubt whether flyctl will."""
+    if not found.kinds & V4:
+        session.fly.text("ips allocate-v4", "--shared", app=session.app)
+        session.done("ips", "a shared IPv4")
+    if not found.kinds & V6:
+        session.fly.text("ips allocate-v6", app=session.app)
+        session.done("ips", "an IPv6")
+
+
+def _release(session: Session, drawer: Drawer, wishes: Wishes, found: Found, plan: Plan, token: str) -> None:
+    """Deploy where it is due, restart where only secrets are new, scale; test every machine at the end in any case."""
+    tested = False
+    if not found.settled(wishes.image):
+        strategy = deploy.checked_strategy(session, "")
+        deploy.roll_out(session, found.machines, image=wishes.image, strategy=strategy, token=token)
+        tested = True
+    elif _pending(found, plan.new):
+        secrets.push_to_machines(session)
+    if not session.dry_run and drawer.record().staged:
+        drawer.keep(in_use(drawer.record(), time.time()))
+    tested &= not _scaled(session, wishes, found)
+    if not tested and not session.dry_run:
+        with session.console.progress("testing each machine"):
+            problems = smoke.problems(session, deploy.wait_healthy(session), Expected(token=token))
+        if problems:
+            raise Exit(f"{session.app} runs, but: {'; '.join(problems)}; `./dev doctor` looks closer", code=1)
+        session.done("smoke test", "every machine is ready")
+
+
+def _scaled(session: Session, wishes: Wishes, found: Found) -> bool:
+    """Bring the number of machines to what was asked for; whether that changed anything."""
+    if not wishes.machines or (wishes.machines == 1 and not found.machines):
+        return False
+    planned = session.dry_run and not found.machines
+    now = {wishes.region: 1} if planned else scale.regions_now(session)
+    if sum(now.values()) == wishes.machines:
+        return False
+    scale.spread(session, now, scale.shares(wishes.machines, list(now) or [wishes.region], now))
+    return True
+
+
+def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan: Plan) -> None:
+    """A deploy token, and GitHub's copy of it and of the values; without gh the token stays in its file."""
+    _deploy_token(session, drawer, found)
+    value = drawer.deploy_token()
+    if found.github is None:
+        if value:
+            path = drawer.deploy_token_file.relative_to(session.folder)
+            session.console.say(
+                f"GitHub: {found.github_reason}; the deploy token is in {path}, for the secret FLY_API_TOKEN"
+            )
+        return
+    stored = {**plan.for_github, **({github.DEPLOY_TOKEN: value} if value else {})}
+    if session.dry_run and found.status is None:
+        stored[github.DEPLOY_TOKEN] = "-"
+    if not stored:
+        return
+    try:
+        found.github.store(stored)
+    except GithubError as problem:
+        raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
+    if session.dry_run:
+        return
+    drawer.forget_deploy_token()
+    drawer.keep(replace(drawer.record(), environment=found.github.environment))
+    session.done("github", f"{', '.join(stored)} stored in {found.github.environment} of {found.github.repository}")
+
+
+def _deploy_token(session: Session, drawer: Drawer, found: Found) -> None:
+    """Have exactly one good token of our name, whose value is in our file or at GitHub; a lost one is made anew."""
+    app = session.app
+    listed = () if session.dry_run and found.status is None else shapes.tokens(session.fly.text("tokens list", app=app))
+    ours = [each for each in listed if each.name == TOKEN_NAME and not each.revoked]
+    known = bool(drawer.deploy_token()) or github.DEPLOY_TOKEN in found.github_names
+    if len(ours) == 1 and known and (doctor.days_left(ours[0].ends) or TOKEN_DAYS_LEFT) >= TOKEN_DAYS_LEFT:
+        return
+    answer = session.fly.json("tokens create deploy", f"--name={TOKEN_NAME}", f"--expiry={TOKEN_LIFE}", app=app)
+    if answer is not None:
+        session.redact.add(str(answer["token"]))
+        drawer.keep_deploy_token(str(answer["token"]))
+        session.done("deploy token", "made")
+    for each in ours:
+        told = session.fly.text("tokens revoke", each.id)
+        if answer is not None and "1 tokens revoked" not in told:
+            raise Exit(f"the old deploy token {each.id} could not be revoked; `flyctl tokens revoke {each.id}`", code=1)
+
+
+def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> dict[str, Any]:
+    """How to use what is there now. The token is shown to whoever reads standard output, and to nothing else."""
+    base = f"{session.url}/v1"
+    made = drawer.access_token()
+    where = str(drawer.token_file.relative_to(session.folder)) if made else ""
+    if session.console.shows:
+        shown = smoke.bare(made) if made else "YOUR-ACCESS-TOKEN"
+        session.console.line()
+        session.console.line(f"Base URL  {base}")
+        session.console.secret(f"Token     {shown}" + (f"   (kept in {where})" if where else ""))
+        session.console.line()
+        session.console.secret(
+            f"curl -N {base}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' "
+            """-d '{"model":"claude-haiku-4.5","stream":true,"messages":[{"role":"user","content":"Say hello"}]}'"""
+        )
+    return {"app": session.app, "base_url": base, "host": wishes.host or None, "token_file": where or None}

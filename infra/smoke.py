@@ -1,0 +1,139 @@
+"""The smoke test: asks each very machine whether it is ready, which one it is, and what it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from infra import http, waiting
+from infra.http import Answer
+from infra.session import Session
+from infra.shapes import Machine, same_image
+
+PATIENCE_SECONDS = 90.0
+"""A new address and a certificate may take a while to be known everywhere."""
+ONE_MACHINE = "Fly-Force-Instance-Id"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What has to be seen; an empty text is not looked at. `token` is a caller's, `NAME:TOKEN` or bare."""
+
+    image: str = ""
+    version: str = ""
+    token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What one machine told at `/ready`; `problem` is empty where all is as it should be."""
+
+    machine: str
+    region: str
+    version: str = ""
+    image: str = ""
+    keys: Mapping[str, int] = field(default_factory=dict)
+    problem: str = ""
+
+
+def base_url(session: Session) -> str:
+    """Where the smoke test finds the app: `SMOKE_URL`, else the app's own address."""
+    return os.environ.get("SMOKE_URL", "").rstrip("/") or session.url
+
+
+def identified() -> bool:
+    """Whether single machines can be asked: only Fly's proxy knows the way to one."""
+    return not os.environ.get("SMOKE_URL")
+
+
+def ask(
+    session: Session, machines: Sequence[Machine], expected: Expected, *, patience: float | None = None
+) -> list[Ready]:
+    """What each started machine tells, asked again for `patience` seconds until it is good."""
+    seconds = PATIENCE_SECONDS if patience is None else patience
+    if identified():
+        return [
+            waiting.until(lambda each=each: _ask_one(session, each, expected), lambda seen: not seen.problem, seconds)  # type: ignore[misc]
+            for each in machines
+            if each.state == "started"
+        ]
+    session.console.say("SMOKE_URL is set: machines are not asked one by one, and their identity is not checked")
+    return [waiting.until(lambda: _ask_anyone(session, expected), lambda seen: not seen.problem, seconds)]
+
+
+def problems(session: Session, machines: Sequence[Machine], expected: Expected) -> list[str]:
+    """What the whole smoke test found wrong, one line each: every machine, the open door, the closed door."""
+    if not any(each.state == "started" for each in machines):
+        return ["no machine runs"]
+    seen = ask(session, machines, expected)
+    found = [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
+    if not found and len({each.version for each in seen}) > 1:
+        found.append(f"machines run different versions: {', '.join(sorted({each.version for each in seen}))}")
+    return found or _door_problems(session, expected)
+
+
+def _ask_one(session: Session, machine: Machine, expected: Expected) -> Ready:
+    answer = http.get(f"{base_url(session)}/ready", {ONE_MACHINE: machine.id})
+    told = _told(answer, machine.id, machine.region)
+    if told.problem:
+        return told
+    if told.machine != machine.id:
+        return _but(told, f"another machine answered ({told.machine or 'without a name'})", machine.id)
+    image = expected.image or machine.image
+    if image and not same_image(told.image, image):
+        return _but(told, f"runs {told.image or 'an unnamed image'} instead of {image}", machine.id)
+    return _versioned(told, expected)
+
+
+def _ask_anyone(session: Session, expected: Expected) -> Ready:
+    told = _told(http.get(f"{base_url(session)}/ready"), "", "")
+    return told if told.problem else _versioned(told, expected)
+
+
+def _versioned(told: Ready, expected: Expected) -> Ready:
+    if expected.version and told.version != expected.version:
+        return _but(told, f"runs version {told.version or '?'} instead of {expected.version}", told.machine)
+    if told.keys and not told.keys.get("usable"):
+        return _but(told, f"no Poe key is usable ({_counts(told.keys)})", told.machine)
+    return told
+
+
+def _told(answer: Answer, machine: str, region: str) -> Ready:
+    body = answer.json()
+    if not isinstance(body, dict):
+        return Ready(machine, region, problem=f"/ready: {answer}")
+    keys = body.get("keys")
+    told = Ready(
+        machine=str(body.get("machine") or ""),
+        region=region,
+        version=str(body.get("version") or ""),
+        image=str(body.get("image") or ""),
+        keys={str(state): int(count) for state, count in keys.items()} if isinstance(keys, dict) else {},
+    )
+    return told if answer.status == 200 else _but(told, f"/ready: {body.get('status') or answer} ({answer})", machine)
+
+
+def _but(told: Ready, problem: str, machine: str) -> Ready:
+    return Ready(machine, told.region, told.version, told.image, told.keys, problem)
+
+
+def _door_problems(session: Session, expected: Expected) -> list[str]:
+    """Whether callers with a token get in and others do not."""
+    url = f"{base_url(session)}/v1/models"
+    stranger = http.get(url)
+    found = [] if stranger.status == 401 else [f"/v1/models without a token: {stranger} instead of HTTP 401"]
+    if expected.token:
+        caller = http.get(url, {"Authorization": f"Bearer {bare(expected.token)}"})
+        found += [] if caller.status == 200 else [f"/v1/models with a token: {caller} instead of HTTP 200"]
+    return found
+
+
+def bare(token: str) -> str:
+    """The token alone, without the tenant's name before it."""
+    return re.sub(r"^[a-z0-9_-]{1,32}:", "", token)
+
+
+def _counts(keys: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in keys.items())
