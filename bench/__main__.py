@@ -85,6 +85,8 @@ async def _measure(run: Run, wanted: Sequence[Phase]) -> None:
             await phases.throughput(run, phase, case)
     if "latency" in wanted:
         await phases.latency(run)
+    if "failover" in wanted:
+        await phases.failover(run)
     if "paced" in wanted:
         await phases.paced(run)
     if "memory" in wanted:

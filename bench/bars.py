@@ -49,6 +49,7 @@ def _at_most(name: str, limit: float, share_of: str | None = None) -> dict[str, 
 
 
 _ON_TIME = Bar(99, at_least=True)
+_QUICK = Bar(5, at_least=False)
 
 MEASURES: dict[str, Measure] = {
     "whole": Measure("whole answers", "per CPU s", 0, _shares(chat=0.57, bot=0.43)),
@@ -56,6 +57,8 @@ MEASURES: dict[str, Measure] = {
     "bodies": Measure("200 KB bodies", "per CPU s", 0, _shares(chat=0.35)),
     "latency p50": Measure("added latency, p50", "ms", 3, _at_most(GATEWAY_CHAT, 1.6, BARE)),
     "latency p99": Measure("added latency, p99", "ms", 3, {}),
+    "failover p50": Measure("added by a failed attempt, p50", "ms", 3, {}),
+    "failover p99": Measure("added by a failed attempt, p99", "ms", 3, {GATEWAY_CHAT: _QUICK, GATEWAY_BOT: _QUICK}),
     "paced on time": Measure("paced streams, on time", "%", 2, {GATEWAY_CHAT: _ON_TIME, GATEWAY_BOT: _ON_TIME}),
     "paced p99": Measure("paced streams, delay p99", "ms", 1, {}),
     "paced CPU": Measure("paced streams, CPU an event", "µs", 1, {}),

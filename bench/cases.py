@@ -10,6 +10,8 @@ import orjson
 SHORT_MODEL = "bench-short"
 HUNDRED_MODEL = "bench-hundred"
 PACED_MODEL = "bench-paced"
+FALTERING_MODEL = "bench-faltering"
+"""Every seventh call of it fails, so that some answers take a second attempt."""
 
 LONG_TURNS = 50
 LONG_BODY_BYTES = 200_000
@@ -108,6 +110,9 @@ class Case:
 
 WHOLE = Case("whole", SHORT_MODEL, False, _body(SHORT_MODEL, QUESTION, stream=False), "".join(SHORT_PIECES), 1)
 STREAM = Case("stream", HUNDRED_MODEL, True, _body(HUNDRED_MODEL, QUESTION, stream=True), "".join(HUNDRED_PIECES), 100)
+FALTERING = Case(
+    "faltering", FALTERING_MODEL, False, _body(FALTERING_MODEL, QUESTION, stream=False), "".join(SHORT_PIECES), 1
+)
 LONG = Case("long", SHORT_MODEL, False, _body(SHORT_MODEL, CONVERSATION, stream=False), "".join(SHORT_PIECES), 1)
 
 

@@ -149,6 +149,22 @@ async def latency(run: Run) -> None:
             run.measure("latency p99").add(name, p99 - base99)
 
 
+async def failover(run: Run) -> None:
+    """What a failed attempt adds: answers that took a second key, less those of the same turn that did not."""
+
+    async def turn(contestant: Contestant) -> None:
+        sample = await _sample(run, "failover", contestant, cases.FALTERING, 1, run.plan.latency_seconds)
+        if len(sample.repeated_ns) < 2:
+            raise BenchError(f"failover, {contestant.name}: no answer took a second attempt")
+        usual = median(sample.latencies_ns)
+        cuts = quantiles(sample.repeated_ns, n=100)
+        run.measure("failover p50").add(contestant.name, (cuts[49] - usual) / 1e6)
+        run.measure("failover p99").add(contestant.name, (cuts[98] - usual) / 1e6)
+
+    run.say("failover")
+    await _alternate(run, (GATEWAY_CHAT, GATEWAY_BOT), run.plan.rounds, turn)
+
+
 async def paced(run: Run) -> None:
     """Many streams at twenty events a second: the share on time, the delay, and the CPU that an event costs."""
     plan = run.plan

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Phase = Literal["whole", "streams", "bodies", "latency", "paced", "memory", "start"]
-PHASES: tuple[Phase, ...] = ("whole", "streams", "bodies", "latency", "paced", "memory", "start")
+Phase = Literal["whole", "streams", "bodies", "latency", "failover", "paced", "memory", "start"]
+PHASES: tuple[Phase, ...] = ("whole", "streams", "bodies", "latency", "failover", "paced", "memory", "start")
 
 
 @dataclass(frozen=True, slots=True)

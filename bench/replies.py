@@ -59,6 +59,12 @@ def refusal(message: str) -> bytes:
     return whole(b"400 Bad Request", orjson.dumps({"error": {"message": message, "type": "invalid_request_error"}}))
 
 
+def failure() -> bytes:
+    """Poe's answer where it fails by itself."""
+    error = {"message": "Internal server error", "type": "provider_error", "code": 500}
+    return whole(b"500 Internal Server Error", orjson.dumps({"error": error}))
+
+
 def _chat_event(model: str, **members: object) -> bytes:
     choices: list[object] = [] if "usage" in members else [{"index": 0, **members}]
     event: dict[str, object] = {
@@ -144,8 +150,8 @@ def bot_paced(events: int) -> Paced:
 
 
 def catalogue() -> bytes:
-    """The model list in Poe's shape: the three models of the bench, on the chat endpoint."""
-    names = ("Bench-Short", "Bench-Hundred", "Bench-Paced")
+    """The model list in Poe's shape: the models of the bench, on the chat endpoint."""
+    names = ("Bench-Short", "Bench-Hundred", "Bench-Paced", "Bench-Faltering")
     return whole(b"200 OK", orjson.dumps({"object": "list", "data": [_model(name) for name in names]}))
 
 

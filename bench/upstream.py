@@ -23,8 +23,18 @@ from bench.http11 import Reader
 from bench.replies import Paced, Reply
 
 EVENTS_PER_SECOND = 20
+FALTERS_EVERY = 7
+"""Calls of the faltering model to one that fails: few enough for the gateway's retry budget."""
+LONGEST_QUESTION_BYTES = 2000
 KNOWN_BODIES = 64
 """Bodies that were read and found right are known by their bytes, so that only the first of a kind is parsed."""
+
+
+PIECES = {
+    cases.SHORT_MODEL: cases.SHORT_PIECES,
+    cases.FALTERING_MODEL: cases.SHORT_PIECES,
+    cases.HUNDRED_MODEL: cases.HUNDRED_PIECES,
+}
 
 
 class Answers:
@@ -36,9 +46,12 @@ class Answers:
         self._catalogue = replies.catalogue()
         self._balance = replies.whole(b"200 OK", b'{"current_point_balance":1000000}')
         self._known: dict[tuple[bytes, int], tuple[bytes, Reply]] = {}
+        self._faltered = 0
 
     def reply(self, path: bytes, body: bytes) -> Reply:
         """The answer to one request; `path` as on the request line, without a query."""
+        if self._falters(path, body):
+            return replies.failure()
         known = self._known.get((path, len(body)))
         if known is not None and known[0] == body:
             return known[1]
@@ -49,6 +62,13 @@ class Answers:
             self._known.clear()
         self._known[path, len(body)] = (body, reply)
         return reply
+
+    def _falters(self, path: bytes, body: bytes) -> bool:
+        name = cases.FALTERING_MODEL.encode()
+        if len(body) > LONGEST_QUESTION_BYTES or (name not in body.lower() and name not in path.lower()):
+            return False
+        self._faltered += 1
+        return self._faltered % FALTERS_EVERY == 0
 
     def _judged(self, path: str, body: bytes) -> Reply:
         try:
@@ -65,7 +85,7 @@ class Answers:
 
     def _chat(self, model: str, stream: bool, *, usage: bool) -> Reply:
         name = model.lower().rpartition("/")[2]
-        pieces = {cases.SHORT_MODEL: cases.SHORT_PIECES, cases.HUNDRED_MODEL: cases.HUNDRED_PIECES}.get(name)
+        pieces = PIECES.get(name)
         if name == cases.PACED_MODEL and stream:
             return replies.chat_paced(model, self._paced_events, usage=usage)
         if pieces is None:
@@ -75,7 +95,7 @@ class Answers:
     def _bot(self, name: str) -> Reply:
         if name == cases.PACED_MODEL:
             return replies.bot_paced(self._paced_events)
-        pieces = {cases.SHORT_MODEL: cases.SHORT_PIECES, cases.HUNDRED_MODEL: cases.HUNDRED_PIECES}.get(name)
+        pieces = PIECES.get(name)
         return replies.refusal(f"no such bot: {name}") if pieces is None else replies.bot_stream(pieces)
 
     def _spoilt(self, reply: Reply) -> Reply:

@@ -53,8 +53,9 @@ def test_one_wrong_letter_voids_the_run(phase: str) -> None:
 
 def test_the_gateway_logs_and_counts_each_answer_and_nothing_else() -> None:
     wires = ("--contestant", "gateway, chat wire", "--contestant", "gateway, bot wire")
-    done = bench("--phase", "whole", "--phase", "paced", *wires)
+    done = bench("--phase", "whole", "--phase", "failover", "--phase", "paced", *wires)
     assert done.returncode == 0, done.stderr + done.stdout
+    assert "| added by a failed attempt, p50 |" in done.stdout
     told = re.search(r"the gateway answered ([\d,]+) times, logged ([\d,]+) answers and counted ([\d,]+)", done.stdout)
     assert told is not None
     assert told[1] == told[2] == told[3] != "0"
