@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from itertools import repeat
+from itertools import count, repeat
 from math import inf
 
 WINDOW_SECONDS = 60.0
@@ -91,23 +91,23 @@ class Window:
         return next(self.slots(now), inf)
 
     def slots(self, now: float) -> Iterator[float]:
-        """When one request after the other may leave, as far as that is known by now."""
+        """When one request after the other may leave, without end: who leaves makes room a minute later."""
         self._expire(now)
-        told_until = self._told_until
         floor = now
-        if told_until > now:
+        if self._told_until > now:
             yield from repeat(now, self._left)
-            floor = told_until
-        else:
-            yield from repeat(now, self.limit - self.used)
-        # After Poe's reset, too, our own count holds: what has left stays in it for a minute.
+            floor = self._told_until  # and after Poe's reset our own count holds: what has left stays in it
+        for minutes in count():
+            for moment, places in self._runs(now):
+                yield from repeat(max(moment, floor) + minutes * WINDOW_SECONDS, places)
+
+    def _runs(self, now: float) -> Iterator[tuple[float, int]]:
+        """By our own count: moments at which places for as many requests as the limit come free."""
         over = self.used - self.limit
-        if over < 0 and floor > now:
-            yield from repeat(floor, -over)
+        yield now, -over
         for bucket in self._buckets:
-            free = bucket.count if over <= 0 else max(bucket.count - over, 0)
-            over = max(over - bucket.count, 0)
-            yield from repeat(max(bucket.last + WINDOW_SECONDS, floor), free)
+            yield bucket.last + WINDOW_SECONDS, bucket.count - max(over, 0)
+            over -= bucket.count if over > 0 else 0
 
     def _full(self, now: float) -> bool:
         return self._left <= 0 if self._told_until > now else self.used >= self.limit
