@@ -19,9 +19,10 @@ terraform {
   # Any S3 that knows conditional requests, Tigris for one. `invoke infra.plan` names the bucket, the environment
   # (AWS_ENDPOINT_URL_S3, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) the rest.
   backend "s3" {
-    key          = "production/terraform.tfstate"
-    region       = "auto"
-    use_lockfile = true
+    key            = "production/terraform.tfstate"
+    region         = "auto"
+    use_lockfile   = true
+    use_path_style = true
 
     skip_credentials_validation = true
     skip_metadata_api_check     = true

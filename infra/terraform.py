@@ -1,0 +1,173 @@
+"""Run Terraform on one environment: argument lists, a quiet environment of named variables, its state in a bucket."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from invoke import Exit
+
+from infra import environ, process
+from infra.fly import wrong_use
+from infra.process import Finished
+from infra.session import Session, quoted
+from infra.task import ExitCode
+
+FOLDER = Path(__file__).resolve().parent / "terraform" / "environments"
+ENVIRONMENTS = ("staging", "production")
+BUCKET = "TF_STATE_BUCKET"
+SECONDS = 900.0
+DIFFERS = 2
+"""What `terraform plan -detailed-exitcode` ends with where something would change."""
+
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "CLOUDFLARE_API_TOKEN", "GITHUB_TOKEN", "GRAFANA_AUTH")
+# What the providers and the state's bucket are reached with. TF_LOG would print tokens, TF_CLI_ARGS change a command.
+_WANTED = frozenset(
+    [
+        *SECRETS,
+        *("AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AWS_REGION", "GITHUB_BASE_URL", "GRAFANA_URL"),
+        *("TF_CLI_CONFIG_FILE", "TF_PLUGIN_CACHE_DIR", "TF_REATTACH_PROVIDERS", "TF_TOKEN_app_terraform_io"),
+    ]
+)
+_QUIET = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1"}
+_ERROR = re.compile(r"^[│\s]*Error: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a plan would do to one resource: `create`, `update`, `delete`, or several of them."""
+
+    address: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Terraform:
+    """Terraform on one environment's folder, for one task."""
+
+    session: Session
+    environment: str
+    scratch: Path
+    binary: str
+
+    @property
+    def folder(self) -> Path:
+        """Where the environment is written down."""
+        return FOLDER / self.environment
+
+    def init(self) -> None:
+        """Fetch the providers and open the state."""
+        bucket = os.environ.get(BUCKET, "")
+        if not bucket:
+            raise not_set_up(
+                f"{BUCKET} is not set: the bucket of Terraform's state; docs/monitoring.md says how to make one"
+            )
+        self._checked("init", "-input=false", "-reconfigure", f"-backend-config=bucket={bucket}")
+
+    def plan(self, *targets: str, locked: bool = False) -> tuple[Change, ...]:
+        """What would change, also printed. A plan alone needs no lock, so that a token that only reads is enough."""
+        options = [f"-lock={str(locked).lower()}", *(f"-target={target}" for target in targets)]
+        command = ("plan", "-input=false", "-detailed-exitcode", f"-out={self._plan}", *options)
+        finished = self._run(*command)
+        if finished.code == DIFFERS:
+            self._tell(finished.stdout)
+            return self._changes()
+        if finished.code:
+            raise self._failed("plan", finished)
+        return ()
+
+    def apply(self) -> None:
+        """Do what `plan` said, and nothing else."""
+        self._checked("apply", "-input=false", str(self._plan), writes=True)
+
+    def output(self, name: str) -> str:
+        """An output of the environment, empty where it has none."""
+        finished = self._checked("output", "-json")
+        return str((json.loads(finished.stdout or "{}").get(name) or {}).get("value") or "")
+
+    @property
+    def _plan(self) -> Path:
+        return self.scratch / "plan"
+
+    def _changes(self) -> tuple[Change, ...]:
+        shown = json.loads(self._checked("show", "-json", str(self._plan)).stdout or "{}")
+        found = [
+            Change(each["address"], tuple(each["change"]["actions"])) for each in shown.get("resource_changes", ())
+        ]
+        return tuple(each for each in found if each.actions not in (("no-op",), ("read",)))
+
+    def _tell(self, text: str) -> None:
+        for line in text.rstrip().split("\n"):
+            self.session.console.line(line)
+
+    def _checked(self, *command: str, writes: bool = False) -> Finished:
+        finished = self._run(*command, writes=writes)
+        if finished.code:
+            raise self._failed(command[0], finished)
+        return finished
+
+    def _run(self, *command: str, writes: bool = False) -> Finished:
+        folder = os.path.relpath(self.folder)
+        argv = [self.binary, f"-chdir={folder}", command[0], "-no-color", *command[1:]]
+        if command[0] in ("output", "show"):
+            argv.remove("-no-color")
+        if self.session.dry_run:
+            self.session.console.note(self.session.redact(shlex.join(argv)))
+            return Finished(0)
+        try:
+            hear = self.session.console.hear if writes else None
+            return process.run(argv, environ=_environ(self.scratch), seconds=SECONDS, hear=hear)
+        except (FileNotFoundError, PermissionError):
+            raise not_set_up(
+                f"{self.binary} is not there: install Terraform 1.11 or newer, or name it in TERRAFORM"
+            ) from None
+
+    def _failed(self, command: str, finished: Finished) -> Exit:
+        if finished.timed_out:
+            return Exit(f"terraform {command} took too long and was stopped", code=int(ExitCode.FAILED))
+        output = self.session.redact(finished.stderr or finished.stdout)
+        for line in output.strip().split("\n"):
+            self.session.console.say(line)
+        said = _ERROR.findall(output)
+        return Exit(f"terraform {command}: {said[0] if said else 'it failed'}", code=int(ExitCode.FAILED))
+
+
+def not_set_up(message: str) -> Exit:
+    """The exception for what must be there first."""
+    return Exit(message, code=int(ExitCode.NOT_SET_UP))
+
+
+@contextmanager
+def opened(session: Session, environment: str) -> Iterator[Terraform]:
+    """Terraform for as long as a task runs."""
+    checked(environment)
+    for name in SECRETS:
+        session.redact.add(os.environ.get(name, ""))
+    with TemporaryDirectory(prefix="poe-proxy-terraform-") as scratch:
+        yield Terraform(session, environment, Path(scratch), os.environ.get("TERRAFORM") or "terraform")
+
+
+def checked(environment: str) -> str:
+    """The environment's name, if there is such a one."""
+    if environment not in ENVIRONMENTS:
+        raise wrong_use(f"--environment {quoted(environment)} is neither {' nor '.join(ENVIRONMENTS)}")
+    return environment
+
+
+def written(environment: str, name: str) -> str:
+    """A text that the environment's terraform.tfvars gives; empty where it gives none."""
+    text = (FOLDER / environment / "terraform.tfvars").read_text(encoding="utf-8")
+    found = re.search(rf'^\s*{name}\s*=\s*"([^"\\]*)"', text, re.MULTILINE)
+    return found[1] if found else ""
+
+
+def _environ(scratch: Path) -> dict[str, str]:
+    chosen = {name: value for name, value in os.environ.items() if name in _WANTED}
+    return {**environ.for_anything(os.environ), **chosen, **_QUIET, "TF_DATA_DIR": str(scratch / "data")}

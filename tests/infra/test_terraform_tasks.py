@@ -1,0 +1,335 @@
+"""The tasks around the app: real Terraform, a bucket and a Grafana on loopback, providers that know only schemas.
+
+No secret may reach the state or the output: planted values are looked for in both, after every task.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+import tasks
+from infra import terraform
+from infra.program import Tasks
+from tests.infra import bucket
+from tests.infra.schema_provider import Provider, load, serving
+from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS
+
+PLANTED = {
+    "AWS_SECRET_ACCESS_KEY": "planted-bucket-key",
+    "CLOUDFLARE_API_TOKEN": "planted-cloudflare-token",
+    "GITHUB_TOKEN": "planted-github-token",
+    "GRAFANA_AUTH": "planted-grafana-token",
+    "FLY_METRICS_TOKEN": "FlyV1 planted-metrics-token",
+    "POE_API_KEYS": "planted-poe-key",
+    "ACCESS_TOKENS": "planted-access-token",
+}
+TFVARS = """
+app          = "poe-proxy-staging"
+fly_org      = "acme"
+alert_emails = ["ops@example.com"]
+github_owner = "acme"
+hostname     = ""
+"""
+BINARY = shutil.which("terraform") or shutil.which("tofu")
+pytestmark = [
+    pytest.mark.skipif(BINARY is None, reason="no terraform or tofu binary"),
+    pytest.mark.xdist_group("terraform"),
+]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def providers() -> Iterator[tuple[dict[str, Provider], dict[str, str]]]:
+    loaded = {address: load(SCHEMAS / f"{name}.json") for address, name in ADDRESSES.items()}
+    with serving(loaded) as environ:
+        yield loaded, environ
+
+
+@pytest.fixture
+def state() -> Iterator[bucket.Bucket]:
+    with bucket.serving() as served:
+        yield served
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the Terraform files, about an app of its own."""
+    copy = tmp_path / "terraform"
+    shutil.copytree(ROOT, copy)
+    (copy / "environments/staging/terraform.tfvars").write_text(TFVARS)
+    monkeypatch.setattr(terraform, "FOLDER", copy / "environments")
+    return copy / "environments" / "staging"
+
+
+@pytest.fixture
+def run(
+    providers: tuple[Any, dict[str, str]],
+    state: bucket.Bucket,
+    tree: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run tasks with these words as `./dev` does, with a secret in every variable that may hold one."""
+    (tmp_path / "terraform.rc").touch()
+    settings = {
+        "TERRAFORM": str(BINARY),
+        "TF_STATE_BUCKET": "state",
+        "AWS_ACCESS_KEY_ID": "somebody",
+        "AWS_ENDPOINT_URL_S3": state.url,
+        "TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc"),
+        **providers[1],
+        **PLANTED,
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("FLY_APP", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", *words])
+        shown = capsys.readouterr()
+        kept = b"".join(state.objects.values()).decode()
+        for value in PLANTED.values():
+            assert value not in shown.out + shown.err + kept
+        return (int(ended.value.code or 0), *shown)
+
+    return run
+
+
+def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucket.Bucket) -> None:
+    code, planned, _ = run("infra.plan")
+    assert code == 0
+    assert "poe-proxy staging" in planned
+    assert not state.objects
+
+    code, told, _ = run("infra.plan", "--json", "--check")
+    changes = json.loads(told)["changes"]
+    assert code == 4
+    assert {tuple(each["actions"]) for each in changes} == {("create",)}
+
+    code, told, _ = run("infra.apply", "--yes", "--json")
+    assert code == 0
+    assert json.loads(told)["changes"] == changes
+    held = json.loads(state.objects["staging/terraform.tfstate"])
+    assert {each["type"] for each in held["resources"] if each["mode"] == "managed"} >= {
+        "grafana_rule_group",
+        "github_actions_environment_secret",
+    }
+
+    code, told, _ = run("infra.plan", "--check")
+    assert (code, told) == (0, "staging: nothing to change\n")
+
+
+def test_nobody_to_ask_means_nothing_is_changed(run: Run, state: bucket.Bucket) -> None:
+    code, _, told = run("infra.apply")
+    assert code == 2
+    assert "--yes" in told
+    assert "staging/terraform.tfstate" not in state.objects
+
+
+def test_two_applies_at_once_are_kept_apart(run: Run, state: bucket.Bucket) -> None:
+    lock = json.dumps({"ID": "1", "Who": "somebody else", "Operation": "OperationTypeApply"})
+    state.objects["staging/terraform.tfstate.tflock"] = lock.encode()
+    code, _, told = run("infra.apply", "--yes")
+    assert code == 1
+    assert told.endswith("terraform plan: Error acquiring the state lock\n")
+    assert run("infra.plan")[0] == 0
+
+
+def test_a_mistake_is_told_in_one_line_after_terraforms_own(run: Run, tree: Path) -> None:
+    (tree / "terraform.tfvars").write_text(TFVARS.replace('["ops@example.com"]', '["nobody"]'))
+    code, _, told = run("infra.plan")
+    assert code == 1
+    assert "Each must be an e-mail address." in told
+    assert told.endswith("terraform plan: Invalid value for variable\n")
+
+
+def test_a_dry_run_starts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, state: bucket.Bucket) -> None:
+    monkeypatch.setenv("TERRAFORM", "terraform-that-is-not-there")
+    code, told, _ = run("infra.apply", "--dry-run", "--yes")
+    assert code == 0
+    assert [line.split()[2] for line in told.splitlines()] == ["init", "plan", "apply"]
+    assert not state.log
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words", "code", "sentence"),
+    [
+        ("TF_STATE_BUCKET", "", ("infra.plan",), 3, "TF_STATE_BUCKET is not set"),
+        ("TERRAFORM", "nowhere/terraform", ("infra.plan",), 3, "nowhere/terraform is not there"),
+        ("GRAFANA_AUTH", "", ("monitor.setup", "--app", "poe-proxy-staging"), 3, "GRAFANA_URL and GRAFANA_AUTH"),
+        ("X", "", ("monitor.setup", "--app", "another-staging"), 3, "about the app poe-proxy-staging"),
+        ("X", "", ("monitor.setup", "--app", "poe-proxy"), 3, "fly_org is empty"),
+        ("X", "", ("infra.plan", "--environment", "test"), 2, "--environment 'test' is neither staging nor production"),
+        ("X", "", ("infra.plan", "--environment", "../staging"), 2, "is neither staging nor production"),
+    ],
+)
+def test_what_is_missing_is_one_line(
+    run: Run, monkeypatch: pytest.MonkeyPatch, name: str, value: str, words: tuple[str, ...], code: int, sentence: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ended, told, error = run(*words)
+    assert (ended, told) == (code, "")
+    assert sentence in error
+    assert error.count("\n") == 1
+
+
+@dataclass
+class Grafana:
+    """A Grafana that knows one data source: what it holds, and which token its Prometheus takes."""
+
+    url: str
+    source: dict[str, Any]
+    secret: str = "unset"
+    good: str = "FlyV1 planted-metrics-token"
+    puts: int = 0
+
+
+@contextmanager
+def grafana() -> Iterator[Grafana]:
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self, status: int, body: Any) -> None:
+            if self.headers["Authorization"] != f"Bearer {PLANTED['GRAFANA_AUTH']}":
+                status, body = 401, {}
+            raw = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def do_GET(self) -> None:
+            if self.path.endswith("/health"):
+                works = served.secret == served.good
+                self._answer(200 if works else 400, {"status": "OK" if works else "ERROR"})
+            elif self.path == f"/api/datasources/uid/{served.source['uid']}":
+                self._answer(200, served.source)
+            else:
+                self._answer(404, {})
+
+        def do_PUT(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            served.secret = body.pop("secureJsonData")["httpHeaderValue1"]
+            served.source = body
+            served.puts += 1
+            self._answer(200, {})
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    source = {"uid": "poe-proxy-fly-staging", "jsonData": {"httpHeaderName1": "Authorization"}, "version": 3}
+    served = Grafana(f"http://127.0.0.1:{server.server_address[1]}", source)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        yield served
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
+SETUP = ("monitor.setup", "--app", "poe-proxy-staging", "--yes", "--json")
+
+
+def test_monitoring_is_set_up_alone_and_once(
+    run: Run, monkeypatch: pytest.MonkeyPatch, state: bucket.Bucket, providers: tuple[dict[str, Provider], Any]
+) -> None:
+    loaded = providers[0]
+    configured = loaded["integrations/github"].configured
+    with grafana() as served:
+        monkeypatch.setenv("GRAFANA_URL", served.url)
+        code, told, _ = run(*SETUP)
+        assert code == 0
+        answer = json.loads(told)
+        assert answer["dashboard"] == f"{served.url}/d/poe-proxy-staging"
+        assert {each["resource"].split(".")[1] for each in answer["changes"]} == {"monitoring[0]"}
+        assert served.secret == PLANTED["FLY_METRICS_TOKEN"]
+        assert served.source["jsonData"] == {"httpHeaderName1": "Authorization"}
+        # Whoever wants monitoring alone needs no credentials for the rest.
+        assert loaded["integrations/github"].configured == configured
+
+        monkeypatch.delenv("FLY_METRICS_TOKEN")
+        code, told, _ = run(*SETUP)
+        assert (code, json.loads(told)["changes"], served.puts) == (0, [], 1)
+
+
+def test_a_token_that_is_missing_or_wrong_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with grafana() as served:
+        monkeypatch.setenv("GRAFANA_URL", served.url)
+        monkeypatch.delenv("FLY_METRICS_TOKEN")
+        code, _, told = run(*SETUP)
+        assert code == 2
+        assert "set FLY_METRICS_TOKEN; `flyctl tokens create readonly acme" in told
+        monkeypatch.setenv("FLY_METRICS_TOKEN", "FlyV1 of-another-organisation")
+        code, _, told = run(*SETUP)
+        assert code == 1
+        assert "Fly's Prometheus refuses this token" in told
+        assert "of-another-organisation" not in told
+
+
+FLYCTL = """#!{python}
+import json, sys
+answers = {{
+    "ips list": [
+        {{"ID": "1", "Address": "2001:db8::7", "Type": "v6", "Region": "global"}},
+        {{"ID": "2", "Address": "203.0.113.7", "Type": "shared_v4", "Region": ""}},
+        {{"ID": "3", "Address": "fdaa::3", "Type": "private_v6", "Region": ""}},
+    ],
+    "certs list": [{{"hostname": "poe.example.com", "status": "Awaiting configuration", "configured": False}}],
+    "certs check": {{
+        "hostname": "poe.example.com",
+        "certificates": [],
+        "dns_requirements": {{
+            "a": ["203.0.113.7"], "aaaa": ["2001:db8::7"], "cname": "x.flydns.net",
+            "acme_challenge": {{"name": "_acme-challenge.poe.example.com", "target": "poe.example.com.x.flydns.net"}},
+            "ownership": {{"name": "_fly-ownership.poe.example.com", "app_value": "app-1234"}},
+        }},
+    }},
+}}
+assert "--app=poe-proxy-staging" in sys.argv
+print(json.dumps(answers[" ".join(sys.argv[1:3])]))
+"""
+
+
+def test_what_fly_says_becomes_terraforms_variables(
+    run: Run, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flyctl = tmp_path / "flyctl"
+    flyctl.write_text(FLYCTL.format(python=sys.executable))
+    flyctl.chmod(0o700)
+    monkeypatch.setenv("FLYCTL", str(flyctl))
+    assert run("infra.vars", "--dry-run")[0] == 0
+    written = tree / "fly.auto.tfvars.json"
+    assert not written.exists()
+
+    code, told, _ = run("infra.vars")
+    assert code == 0
+    assert "is written" in told
+    assert json.loads(written.read_text())["fly"] == {
+        "ipv4": ["203.0.113.7"],
+        "ipv6": ["2001:db8::7"],
+        "certificates": {
+            "poe.example.com": {"acme_target": "poe.example.com.x.flydns.net", "ownership_txt": "app-1234"}
+        },
+    }
+    assert "says so already" in run("infra.vars")[1]
+
+    names = 'hostname = "poe.example.com"\nzone_name = "example.com"\nzone_id = "0123456789abcdef0123456789abcdef"\n'
+    (tree / "terraform.tfvars").write_text(TFVARS.replace('hostname     = ""\n', names))
+    changes = json.loads(run("infra.plan", "--json")[1])["changes"]
+    records = [each["resource"] for each in changes if "cloudflare_dns_record" in each["resource"]]
+    assert len(records) == 4
