@@ -38,9 +38,9 @@ def pool_of(clock: Callable[[], float], *names: str, rest_max: float = 600.0, **
     return Pool([key(name) for name in names], rest_max=rest_max, clock=clock, chance=lambda: 0.5, **options)
 
 
-def take(pool: Pool, model: str = "m", avoid: Set[str] = frozenset()) -> Lease:
+def take(pool: Pool, model: str = "m", avoid: Set[str] = frozenset(), session: str = "") -> Lease:
     """A lease, without an event loop: one that waited for anything would fail here."""
-    coroutine = pool.lease(model, avoid=avoid)
+    coroutine = pool.lease(model, avoid=avoid, session=session)
     try:
         coroutine.send(None)
     except StopIteration as done:
