@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -20,6 +21,7 @@ def main(argv: Sequence[str]) -> int:
     overrides = {name: value for name, value in given.items() if value}
     if options.dev:
         overrides.setdefault("HOST", "127.0.0.1")
+    gc.disable()  # what is imported now stays: looking for garbage among it is a tenth of the start
     from service.serve import run
 
     try:

@@ -223,3 +223,22 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - began < 3
         thread.join(10)
         assert results[0].json()["error"]["code"] == "overloaded"
+
+
+COLLECTOR = """
+import gc
+from service import __main__, serve
+serve.run = lambda settings, development: gc.isenabled()
+assert __main__.main([]) is False
+serve.calm_collector()
+assert gc.isenabled()
+assert gc.get_freeze_count() > 10_000
+assert gc.get_threshold()[0] > 700
+"""
+
+
+def test_garbage_is_looked_for_when_the_service_serves_and_not_before(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COLLECTOR], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 0, done.stderr
