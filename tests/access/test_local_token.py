@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from service.access import local_token as module
 from service.access.local_token import local_token
 from service.values import specs
 
@@ -57,7 +56,7 @@ def test_of_two_that_start_together_both_use_the_first(tmp_path: Path, monkeypat
         target.write_text(first)
         link(source, target)
 
-    monkeypatch.setattr(module.os, "link", late_link)
+    monkeypatch.setattr(os, "link", late_link)
     assert local_token(tmp_path).text == first
     assert [file.name for file in tmp_path.iterdir()] == ["access-token"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.values import specs
-from service.values.specs import KeySpec, TokenSpec
+from service.values.specs import Examined, KeySpec, TokenSpec
 
 SECRET = "Zq3vT8pLw5Xk2Nf7Rb9Yc4Hd6Jg1Ms0A"
 TOKEN = "tok-7f3a9c2e5b8d1046"
@@ -142,7 +143,8 @@ def test_a_random_key_is_no_placeholder(raw: bytes) -> None:
 
 @given(st.text())
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
-    for item in (*specs.examine_keys(text), *specs.examine_tokens(text)):
+    items: list[Examined[Any]] = [*specs.examine_keys(text), *specs.examine_tokens(text)]
+    for item in items:
         assert (item.spec is None) is (item.problem is not None)
         assert item.problem is None or len(item.problem.splitlines()) == 1
 

@@ -99,7 +99,7 @@ SCRIPTS: dict[str, dict[str, Script]] = {
 async def test_a_wire_passes_on_what_any_head_tells(wire: str, case: str) -> None:
     told: list[tuple[int | None, int | None, float | None]] = []
     async with Upstream([SCRIPTS[wire][case]]) as upstream, await open_session() as session, Client() as client:
-        wires = {
+        wires: dict[str, BotWire | ChatWire] = {
             "chat": ChatWire(client, upstream.url, Deadlines(), OpaqueStore()),
             "bot": BotWire(client, upstream.url, Uploads(session, upstream.url)),
         }
