@@ -109,6 +109,54 @@ def bench(c: Context) -> None:
     end(done.returncode)
 
 
+@task(
+    help={
+        "url": "U: base URL of a gateway that runs already, up to and with its /v1",
+        "full": "the published waits, in two minutes, instead of a quarter of them",
+        "wire": "W: chat or bot alone; with --url neither is forced unless this says so",
+        "upstream_port": "P: with --url, where the fault upstream listens (8199)",
+        "token_file": "F: with --url, the token that the gateway wants",
+        "models": "with --url, leave `models` out of the body: the gateway's own settings name the fallbacks",
+        "save": "FILE: put the table into this document too",
+    }
+)
+def failover(
+    c: Context,
+    url: str = "",
+    full: bool = False,
+    wire: str = "",
+    upstream_port: int = 0,
+    token_file: str = "",
+    models: bool = True,
+    save: str = "",
+) -> None:
+    """Play sixteen public faults to a gateway and print what its caller got, n/16.
+
+    Without --url each fault meets a fresh gateway of this project, on both wires. With it nothing is started but the
+    upstream. Set the other gateway up before:
+
+      provider   OpenAI-compatible, http://127.0.0.1:8199/v1, one key, whatever it is
+      models     failover-s01 to failover-s16, failover-l01, failover-ok, failover-ok-no-prefill
+      fallback   failover-ok for each of them, failover-ok-no-prefill for failover-s14; nothing to set where the
+                 gateway takes `models` in the body, as this one does
+      limits     about two retries, a timeout of 30 s or less, no cache of answers
+
+    and use --full: the short profile shortens only the timeouts of gateways that it starts itself. A gateway of this
+    project gets POE_BASE_URL=http://127.0.0.1:8199 RECOVERY=verified FIRST_EVENT_TIMEOUT=12.
+    """
+    told = {"--url": url, "--wire": wire, "--upstream-port": upstream_port, "--token-file": token_file, "--save": save}
+    flags = [part for flag, value in told.items() if value for part in (flag, str(value))]
+    flags += ["--full"] * full + ["--no-models"] * (not models)
+    end(subprocess.run(_python("-m", "bench.failover", *flags), cwd=ROOT, check=False).returncode)
+
+
+@task(help={"minutes": "N: how long the load lasts, fractions too (2)", "seed": "S: of the load's dice (1)"})
+def soak(c: Context, minutes: float = 2.0, seed: int = 1) -> None:
+    """Load a gateway with everything at once, faults included, and list what it has left over afterwards."""
+    flags = ["--minutes", str(minutes), "--seed", str(seed)]
+    end(subprocess.run(_python("-m", "bench.soak", *flags), cwd=ROOT, check=False).returncode)
+
+
 def _tests(select: str) -> Iterable[Step]:
     chosen = ("-k", select) if select else ()
     parallel = ("-n", "2", "--dist", "loadgroup")
