@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ ENVIRONMENT = {"environment": "NAME: staging or production"}
 DRY_RUN = {"dry_run": "print what would run, one argument list a line, and change nothing"}
 JSON = {"json": "answer with one JSON value"}
 MONITORING = "module.monitoring"
+SECRET = re.compile(r'\.github_actions_environment_secret\.this\["(\w+)"\]$')
 VARIABLES = "fly.auto.tfvars.json"
 PUBLIC = {"v4": "ipv4", "shared_v4": "ipv4", "v6": "ipv6"}
 """Kinds of addresses that the world reaches an app by → the variable that holds them."""
@@ -111,7 +113,15 @@ def _applied(session: Session, terraform: Terraform, *targets: str) -> list[dict
         with session.console.progress(f"applying {terraform.environment}"):
             terraform.apply()
         session.done("terraform", f"{len(changes)} changes made")
+        for name in _placeholders(changes):
+            session.console.say(f"{name} has no value yet: gh secret set {name} --env {terraform.environment}")
     return changes
+
+
+def _placeholders(changes: list[dict[str, Any]]) -> list[str]:
+    """The secrets at GitHub that were made just now; one that was there before is imported, and not made."""
+    made = [SECRET.search(each["resource"]) for each in changes if each["actions"] == ["create"]]
+    return [found[1] for found in made if found]
 
 
 def _asked(session: Session) -> dict[str, Any]:

@@ -120,9 +120,10 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
     assert code == 4
     assert {tuple(each["actions"]) for each in changes} == {("create",)}
 
-    code, told, _ = run("infra.apply", "--yes", "--json")
+    code, told, said = run("infra.apply", "--yes", "--json")
     assert code == 0
     assert json.loads(told)["changes"] == changes
+    assert "FLY_API_TOKEN has no value yet: gh secret set FLY_API_TOKEN --env staging\n" in said
     held = json.loads(state.objects["staging/terraform.tfstate"])
     assert {each["type"] for each in held["resources"] if each["mode"] == "managed"} >= {
         "grafana_rule_group",
