@@ -142,8 +142,9 @@ async def _until_started(server: Listener, serving: asyncio.Task[None]) -> None:
 async def _with_sandbox(settings: Settings) -> AsyncIterator[Settings]:
     """The settings with a sandbox of our own in the place of Poe."""
     from service.sandbox.app import make_sandbox  # brings fastapi_poe, which nothing else needs
+    from service.sandbox.state import Sandbox
 
-    app = make_sandbox(word_seconds=SANDBOX_WORD_SECONDS)
+    app = make_sandbox(Sandbox(word_seconds=SANDBOX_WORD_SECONDS))
     async with _listening(app, bind("127.0.0.1", 0, "a free port")) as port:
         url = f"http://127.0.0.1:{port}"
         yield replace(

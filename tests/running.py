@@ -146,6 +146,6 @@ def running(upstream: str, **members: str) -> Iterator[Running]:
 @contextmanager
 def sandboxed(**options: Any) -> Iterator[tuple[str, Sandbox]]:
     """A sandbox: its base URL and its state."""
-    app = make_sandbox(**options)
+    app = make_sandbox(Sandbox(**options))
     with served(app, HttpToolsProtocol) as server:
         yield server.url, sandbox_of(app)

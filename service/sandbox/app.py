@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from typing import Literal
-
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from service.sandbox.accounts import SandboxAccount
 from service.sandbox.bot_door import BotDoor
 from service.sandbox.bots import add_bots
 from service.sandbox.catalogue import listing
@@ -23,38 +18,9 @@ from service.sandbox.uploads import UPLOAD_PATH, UploadEndpoints
 from service.sandbox.usage import UsageEndpoints
 
 
-def make_sandbox(
-    *,
-    keys: Mapping[str, SandboxAccount] | None = None,
-    first_word_seconds: float = 0.0,
-    word_seconds: float = 0.0,
-    points_lag_seconds: float = 2.0,
-    file_seconds: float = 600.0,
-    rate_headers: bool = False,
-    bot_failures: Literal["event", "status"] = "event",
-    public_url: str | None = None,
-    clock: Callable[[], float] = time.time,
-) -> FastAPI:
-    """A local Poe. Its state is `sandbox_of(app)`.
-
-    `keys` maps secrets to accounts (several may share one); None takes any key, each with an account of its own that
-    never stays dry. `first_word_seconds` and `word_seconds` pace every answer. A fresh row of the points history shows
-    no points for `points_lag_seconds`; files live for `file_seconds`. `rate_headers` adds Poe's optional ones.
-    `bot_failures` says how a bot refuses a key, a dry account or an unknown name: as an error event in a 200, or as an
-    HTTP status; which of them Poe does is not known (poe.md 11.1). `public_url` is the base of the URLs of files, None
-    takes the request's Host. `clock` is in seconds since 1970.
-    """
-    sandbox = Sandbox(
-        keys=keys,
-        first_word_seconds=first_word_seconds,
-        word_seconds=word_seconds,
-        points_lag_seconds=points_lag_seconds,
-        file_seconds=file_seconds,
-        rate_headers=rate_headers,
-        bot_failures=bot_failures,
-        public_url=public_url,
-        clock=clock,
-    )
+def make_sandbox(sandbox: Sandbox | None = None) -> FastAPI:
+    """A local Poe; its state, a fresh one unless given, is `sandbox_of(app)`."""
+    sandbox = sandbox or Sandbox()
     usage, uploads = UsageEndpoints(sandbox), UploadEndpoints(sandbox)
     app = FastAPI(
         title="Sandbox",

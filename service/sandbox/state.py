@@ -43,7 +43,15 @@ class SandboxCall:
 
 
 class Sandbox:
-    """Everything that a sandbox remembers. `keys` maps secrets to accounts; None: any key will do."""
+    """Everything that a sandbox remembers, and how it behaves.
+
+    `keys` maps secrets to accounts (several may share one); None takes any key, each with an account of its own that
+    never stays dry. `first_word_seconds` and `word_seconds` pace every answer. A fresh row of the points history shows
+    no points for `points_lag_seconds`; files live for `file_seconds`. `rate_headers` adds Poe's optional ones.
+    `bot_failures` says how a bot refuses a key, a dry account or an unknown name: as an error event in a 200, or as an
+    HTTP status; which of them Poe does is not known (poe.md 11.1). `public_url` is the base of the URLs of files, None
+    takes the request's Host. `clock` is in seconds since 1970.
+    """
 
     def __init__(
         self,
