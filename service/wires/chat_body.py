@@ -13,6 +13,8 @@ from service.wires.call_ids import original
 from service.wires.opaque import Opaque, returned
 from service.writing import as_json
 
+SAMPLING = ("temperature", "top_p", "logprobs", "top_logprobs")
+"""Members that have the same name here as in a prompt."""
 EMULATED = frozenset({"stream_options", "stop", "response_format", "max_tokens"})
 """Members that a model may refuse and the caller not miss: ours, done by the stages, or sent under another name."""
 
@@ -46,14 +48,10 @@ def _add_limits(body: dict[str, Any], prompt: Prompt, refused: frozenset[str]) -
     stops = [text for text in prompt.stop if text.strip()]  # Poe refuses blanks alone; stages.shaping looks for those
     if stops:
         body["stop"] = stops
-    if sampling.temperature is not None:
-        body["temperature"] = sampling.temperature
-    if sampling.top_p is not None:
-        body["top_p"] = sampling.top_p
-    if sampling.logprobs is not None:
-        body["logprobs"] = sampling.logprobs
-    if sampling.top_logprobs is not None:
-        body["top_logprobs"] = sampling.top_logprobs
+    for name in SAMPLING:
+        value = getattr(sampling, name)
+        if value is not None:
+            body[name] = value
 
 
 def _add_tools(body: dict[str, Any], prompt: Prompt) -> None:
@@ -69,14 +67,13 @@ def _add_tools(body: dict[str, Any], prompt: Prompt) -> None:
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
-    function: dict[str, Any] = {"name": tool.name}
-    if tool.description is not None:
-        function["description"] = tool.description
-    if tool.parameters is not None:
-        function["parameters"] = tool.parameters
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return {"type": "function", "function": function}
+    members = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": tool.parameters,
+        "strict": tool.strict,
+    }
+    return {"type": "function", "function": {name: value for name, value in members.items() if value is not None}}
 
 
 def _response_format(prompt: Prompt) -> dict[str, Any]:
