@@ -49,14 +49,14 @@ def test_whatever_the_schedule_no_minute_holds_more_than_the_limit(gaps: list[fl
     for gap in gaps:
         now += gap
         free_at = window.free_at(now)
-        if free_at <= now:
-            window.take(now)
-            left.append(now)
-            assert sum(moment > now - 60 for moment in left) <= limit
-        else:
+        if free_at > now:
             recent = sorted(moment for moment in left if moment > now - 60)
             assert len(recent) == limit
             assert recent[0] + 60 <= free_at <= recent[0] + 60 + GRAIN_SECONDS
+            now = free_at
+        window.take(now)
+        left.append(now)
+        assert sum(moment > now - 60 for moment in left) <= limit
 
 
 def test_a_window_stays_small_however_many_leave() -> None:
