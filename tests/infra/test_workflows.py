@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import tasks
+from tests.infra.go_tools import built, needs_go
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -227,3 +228,13 @@ def test_zizmor_finds_nothing() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "No findings to report" in done.stdout
+
+
+@pytest.mark.long
+@needs_go
+def test_actionlint_finds_nothing() -> None:
+    actionlint = built("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+    done = subprocess.run(
+        (actionlint, "-no-color", *map(str, FILES)), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
