@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,7 +48,9 @@ def test_this_gateway_passes(short_card: Scorecard, id_: str, wire: str) -> None
 
 @forking
 @pytest.mark.long
-def test_this_gateway_passes_with_the_published_waits(tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+def test_this_gateway_passes_with_the_published_waits(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     card = asyncio.run(of_ours(FULL, tmp_path))
     record_property("told", report.markdown(card))
     assert card.clean, report.markdown(card)

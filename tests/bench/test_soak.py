@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_nothing_is_left_over_after_a_few_seconds(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_nothing_is_left_over_after_two_minutes(tmp_path: Path, record_property: pytest.RecordProperty) -> None:
+def test_nothing_is_left_over_after_two_minutes(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     found = soak(LONG_SECONDS, random.randrange(1 << 32), tmp_path)
     record_property("told", report.markdown(found))
     assert found.clean, report.markdown(found)

@@ -128,3 +128,31 @@ def test_the_benchs_exit_code_is_the_tasks(machine: Machine) -> None:
         dev.bench(context)
     assert ended.value.code == 3
     assert started == [(sys.executable, "-m", "bench", "--name", "two words")]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, ()),
+        ({"full": True, "save": "docs/failures.md"}, ("--save", "docs/failures.md", "--full")),
+        (
+            {"url": "http://127.0.0.1:4000/v1", "wire": "chat", "models": False},
+            ("--url", "http://127.0.0.1:4000/v1", "--wire", "chat", "--no-models"),
+        ),
+        ({"upstream_port": 9000, "token_file": "f"}, ("--upstream-port", "9000", "--token-file", "f")),
+    ],
+)
+def test_the_scorecard_is_told_what_was_said(machine: Machine, given: dict[str, Any], words: tuple[str, ...]) -> None:
+    started = machine({"bench.failover": 1})
+    with pytest.raises(Exit) as ended:
+        dev.failover(Context(), **given)
+    assert ended.value.code == 1
+    assert started == [(sys.executable, "-m", "bench.failover", *words)]
+
+
+def test_the_soak_is_told_how_long_and_with_which_dice(machine: Machine) -> None:
+    started = machine({})
+    with pytest.raises(Exit) as ended:
+        dev.soak(Context(), minutes=0.5, seed=7)
+    assert ended.value.code == 0
+    assert started == [(sys.executable, "-m", "bench.soak", "--minutes", "0.5", "--seed", "7")]
