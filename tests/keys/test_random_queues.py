@@ -60,12 +60,12 @@ class Watched(Pool):
         self.most_waiting = 0
         serve = self._queue.serve
 
-        def watched_serve(waiter: Waiter[Lease], lease: Lease) -> None:
+        def watched_serve(waiter: Waiter[Lease], item: Lease) -> None:
             for earlier in self._queue:
                 if earlier is waiter:
                     break
                 assert earlier not in self.passed_over, "somebody was overtaken"
-            serve(waiter, lease)
+            serve(waiter, item)
 
         self._queue.serve = watched_serve  # type: ignore[method-assign]
 
