@@ -135,9 +135,10 @@ class Gateway:
         if reason is not None:
             record.notice("response_format: the first answer did not fit and was asked for again")
             asked = formats.ask_again(asked, answer.text, reason)
-            answer = await formats.collect(self._committed(asked, record, wishes))
+            answer = await formats.collect(self._committed(asked, record, wishes), after=answer)
             reason = answer.reason_against(checker)
         if reason is not None:
+            record.usage = answer.usage  # both were paid for
             message = f"The model's answer does not fit response_format after one repair: {reason}."
             raise Refusal(502, message, type_="server_error", code="schema_mismatch")
         yield answer.events()

@@ -253,6 +253,7 @@ def test_one_repair_is_told(talk: Talk, wire: str, stream: bool) -> None:
     orjson.loads(answer["message"]["content"])
     assert len(talk.upstream) == 2
     assert reply.headers["x-proxy-attempts"] == "2"
+    assert talk.gateway.lines()[-1]["completion_tokens"] >= 55, "of both answers; the second has 53 or less"
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -264,6 +265,7 @@ def test_what_cannot_be_repaired_is_502(talk: Talk, wire: str, stream: bool) -> 
     assert (reply.json()["error"]["type"], reply.json()["error"]["code"]) == ("server_error", "schema_mismatch")
     assert reply.headers["x-should-retry"] == "false"
     assert len(talk.upstream) == 2
+    assert talk.gateway.lines()[-1]["completion_tokens"] > 0, "both were paid for"
 
 
 @pytest.mark.parametrize("wire", WIRES)
