@@ -85,7 +85,8 @@ class Call:
 
 @dataclass
 class Rule:
-    """What answers the calls that match all that is given. `nth` are their numbers among those that match the rest."""
+    """What answers the calls that match all that is given; calls of models, where no wire is. `nth` are their numbers
+    among those that match the rest."""
 
     reply: Callable[[Call], Script]
     wire: Wire | None = None
@@ -96,7 +97,8 @@ class Rule:
 
     def takes(self, call: Call) -> bool:
         """Whether it answers this call; to be asked once for each."""
-        if self.wire not in (None, call.wire) or self.key not in (None, call.key):
+        wires = MODEL_WIRES if self.wire is None else (self.wire,)
+        if call.wire not in wires or self.key not in (None, call.key):
             return False
         if self.model not in (None, call.model):
             return False
