@@ -40,6 +40,8 @@ def test_without_anything_set_the_documented_defaults_hold() -> None:
     assert (settings.poe_base_url, settings.head_deadline, settings.keepalive) == ("https://api.poe.com", 10.0, 10.0)
     assert (settings.first_event_timeout, settings.answer_timeout, settings.idle_timeout) == (60.0, 300.0, 60.0)
     assert (settings.total_timeout, settings.max_attempts, settings.rest_max) == (900.0, 0, 600.0)
+    assert (settings.key_strategy, settings.poe_limit_per_minute) == ("round_robin", 500)
+    assert (settings.queue_length, settings.queue_wait) == (100, 10.0)
     assert (settings.max_body, settings.max_body_total, settings.max_header) == (20 << 20, 64 << 20, 64 << 10)
     assert (settings.read_timeout, settings.max_streams, settings.drain_timeout) == (30.0, 2000, 280.0)
     assert (settings.unknown_models, settings.log_level, settings.log_format) == ("try", "info", "json")
@@ -111,6 +113,11 @@ def test_the_environment_of_the_process_is_read_by_default(monkeypatch: pytest.M
         ("MAX_BODY", "65MiB", "MAX_BODY is above MAX_BODY_TOTAL"),
         ("METRICS_PORT", "8080", "PORT and METRICS_PORT are both 8080"),
         ("SANDBOX", "maybe", "SANDBOX: 'maybe' is neither 1 nor 0"),
+        ("KEY_STRATEGY", "random", "KEY_STRATEGY: 'random' is none of round_robin, least_busy, sticky"),
+        ("QUEUE_LENGTH", "100001", "QUEUE_LENGTH: '100001' is no whole number from 0 to 100000"),
+        ("QUEUE_WAIT", "long", "QUEUE_WAIT: 'long' is no duration"),
+        ("POE_LIMIT_PER_MINUTE", "0", "POE_LIMIT_PER_MINUTE: '0' is no whole number from 1 to 1000000"),
+        ("POE_API_KEYS", ",".join(f"k{n}" for n in range(1001)), "POE_API_KEYS: 1001 items are too many; at most 1000"),
         ("UNKNOWN_MODELS", "ask", "UNKNOWN_MODELS: 'ask' is none of try, refuse"),
         ("LOG_LEVEL", "loud", "LOG_LEVEL: 'loud' is none of debug, info, warning, error"),
         ("HOST", "http://x", "HOST: 'http://x' is no address to listen on"),

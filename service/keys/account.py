@@ -25,11 +25,11 @@ class Account:
     """A Poe account: points and the rate limit are its own, whichever of its keys is used.
 
     `blocked_until` is all that choosing a key looks at: infinity while dry, else the end of the rest, of a trial after
-    it, or the moment at which its rate lets the next request leave. `troubled`: a success has something to tell it.
-    `refused` is the model that met the last rate limit, and when. `points` is the last balance seen.
+    it, or `shaped_until`, the moment at which its rate lets the next request leave. `troubled`: a success has
+    something to tell it. `refused` is the model that met the last rate limit, and when. `points` is the last balance seen.
     """
 
-    __slots__ = ("blocked_until", "dry", "keys", "points", "refused", "rest", "troubled", "window")
+    __slots__ = ("blocked_until", "dry", "keys", "points", "refused", "rest", "shaped_until", "troubled", "window")
 
     def __init__(self, limit_per_minute: int = DEFAULT_LIMIT) -> None:
         self.keys: list[Key] = []
@@ -39,6 +39,7 @@ class Account:
         self.refused: tuple[str, float] | None = None
         self.points: int | None = None
         self.blocked_until = -inf
+        self.shaped_until = -inf
         self.troubled = False
 
     def settle(self, now: float) -> None:
@@ -48,7 +49,8 @@ class Account:
             self.blocked_until = inf
         else:
             free_at = self.window.free_at(now)
-            self.blocked_until = max(self.rest.blocked_until, self.dry.trial_until, free_at if free_at > now else -inf)
+            self.shaped_until = free_at if free_at > now else -inf
+            self.blocked_until = max(self.rest.blocked_until, self.dry.trial_until, self.shaped_until)
 
     def pauses(self) -> list[Pause]:
         """What of it is on its way back into use."""
@@ -115,6 +117,6 @@ class Key:
             return "revoked"
         if self.account.dry.active:
             return "dry"
-        if self.account.rest.until > now or self.account.window.free_at(now) > now:
+        if max(self.account.rest.until, self.account.shaped_until) > now:
             return "resting"
         return "limited" if any(rest.until > now for rest in self.rests.values()) else "usable"

@@ -38,6 +38,12 @@ async def test_the_request_that_would_wait_for_too_long_is_told_when_to_come_bac
         assert {line["status"] for line in server.lines()} == {200, 429}
 
 
+async def test_with_no_queue_nobody_waits() -> None:
+    async with gateway(QUEUE_LENGTH="0", QUEUE_WAIT="2m") as (client, _):
+        said = [(await client.post("/v1/chat/completions", json=BODY)).status_code for _ in range(5)]
+    assert said == [200, 200, 200, 200, 429]
+
+
 async def test_what_poe_says_of_the_rate_wins() -> None:
     async with gateway(rate_headers=True) as (client, _):
         bodies = [{**BODY, "stream": bool(number % 2)} for number in range(12)]

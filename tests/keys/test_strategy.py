@@ -7,6 +7,7 @@ import pytest
 from service.errors import Failure, Kind
 from service.keys.pool import Pool
 from service.keys.strategy import MOST_SESSIONS, SESSION_SECONDS, STRATEGIES, Sticky
+from service.settings import SettingsError, load
 from tests.keys.clock import Clock, pool_of, take
 
 LIMITED = Failure(Kind.RATE_LIMITED, "slow", retry_after=30)
@@ -24,6 +25,9 @@ def pool_by(name: str, clock: Clock, *keys: str, **options: int) -> Pool:
 
 def test_the_three_strategies_have_names() -> None:
     assert set(STRATEGIES) == {"round_robin", "least_busy", "sticky"}
+    assert [load({"KEY_STRATEGY": name}).key_strategy for name in STRATEGIES] == list(STRATEGIES)
+    with pytest.raises(SettingsError, match="KEY_STRATEGY"):
+        load({"KEY_STRATEGY": "random"})
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
