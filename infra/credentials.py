@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
@@ -109,8 +110,24 @@ def _refuse(verdicts: Sequence[Verdict], code: ExitCode, before: str, behind: st
 
 
 def known_token(session: Session) -> str:
-    """An access token whose text is at hand, for the smoke test: from the environment, else the one `setup` made."""
-    text = joined(os.environ.get(TOKENS, "")) or session.drawer.access_token()
-    token = next((each for each in text.split(",") if each and "sha256-" not in each and "@" not in each), "")
-    session.redact.add(token)
-    return token
+    """An access token in use whose text is at hand, for the smoke test: of the environment, or the one `setup` made."""
+    kept = session.drawer.access_token()
+    session.redact.add(kept)
+    texts = plain_tokens(joined(os.environ.get(TOKENS, "")) + "," + kept)
+    in_use = {each.digest for each in session.drawer.record().issued}
+    return next((each for each in texts if not in_use or digest_of(each) in in_use), "")
+
+
+def plain_tokens(text: str) -> list[str]:
+    """The tokens of a list that stand there as themselves and do not end."""
+    return [each for each in text.split(",") if each and "sha256-" not in each and "@" not in each]
+
+
+def digest_of(token: str) -> str:
+    """`sha256-HEX` of a token, written with or without its tenant's name."""
+    return f"sha256-{hashlib.sha256(bare(token).encode()).hexdigest()}"
+
+
+def bare(token: str) -> str:
+    """The token alone, without the tenant's name before it."""
+    return re.sub(r"^[a-z0-9_-]{1,32}:", "", token)

@@ -204,7 +204,8 @@ def roll_out(session: Session, drawer: Drawer, new: New) -> None:
         return
     if new.issued:
         drawer.keep(in_use(drawer.record(), time.time()))
-    token = first_plain(new.tokens.text) if new.tokens else credentials.known_token(session)
+    new_ones = credentials.plain_tokens(new.tokens.text) if new.tokens else []
+    token = new_ones[0] if new_ones else credentials.known_token(session)
     with session.console.progress("testing each machine"):
         machines = deploy.wait_healthy(session)
         found = smoke.problems(session, machines, Expected(token=token))
@@ -227,11 +228,6 @@ def push_to_machines(session: Session) -> None:
     if not _all_deployed(found):
         late = ", ".join(each.name for each in found if each.status not in ("Deployed", ""))
         raise Exit(f"not every machine runs with {late} yet; run the same task again", code=int(ExitCode.FAILED))
-
-
-def first_plain(text: str) -> str:
-    """The first token of a list that stands there as itself."""
-    return next((each for each in text.split(",") if "sha256-" not in each and "@" not in each), "")
 
 
 def checked_grace(text: str) -> float:

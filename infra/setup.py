@@ -115,8 +115,9 @@ def setup(
     """From nothing to a smoke-tested deployment. Run again it changes nothing; stopped half-way, it goes on.
 
     Runs: flyctl version · auth whoami · config validate · status · orgs list · apps create · secrets list ·
-    secrets import --stage · secrets deploy · ips list · ips allocate-v4 --shared · ips allocate-v6 · releases · deploy ·
-    config show · scale show · scale count · certs list · certs add · certs check · tokens list · tokens create deploy · tokens revoke, and gh secret set
+    secrets import --stage · secrets deploy · ips list · ips allocate-v4 --shared · ips allocate-v6 · releases ·
+    config show · deploy · scale show · scale count · certs list · certs add · certs check · tokens list ·
+    tokens create deploy · tokens revoke; and gh secret set
     """
     wishes = _checked(session, Wishes(org, region, keys_file, tokens_file, host, image, machines, github))
     with session.alone():
@@ -306,7 +307,7 @@ def _send_secrets(session: Session, drawer: Drawer, found: Found, plan: Plan) ->
     if plan.new.secrets:
         secrets.stage(session, drawer, plan.new)
     if plan.new.tokens:
-        return secrets.first_plain(plan.new.tokens.text)
+        return next(iter(credentials.plain_tokens(plan.new.tokens.text)), "")
     return credentials.known_token(session)
 
 
@@ -404,7 +405,7 @@ def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> di
     made = drawer.access_token()
     where = str(drawer.token_file.relative_to(session.folder)) if made else ""
     if session.console.shows:
-        shown = smoke.bare(made) if made else "YOUR-ACCESS-TOKEN"
+        shown = credentials.bare(made) if made else "YOUR-ACCESS-TOKEN"
         session.console.line()
         session.console.line(f"Base URL  {base}")
         session.console.secret(f"Token     {shown}" + (f"   (kept in {where})" if where else ""))

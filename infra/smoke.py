@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from infra import http, waiting
+from infra import credentials, http, waiting
 from infra.http import Answer
 from infra.session import Session
 from infra.shapes import Machine, same_image
@@ -125,14 +124,9 @@ def _door_problems(session: Session, expected: Expected) -> list[str]:
     stranger = http.get(url)
     found = [] if stranger.status == 401 else [f"/v1/models without a token: {stranger} instead of HTTP 401"]
     if expected.token:
-        caller = http.get(url, {"Authorization": f"Bearer {bare(expected.token)}"})
+        caller = http.get(url, {"Authorization": f"Bearer {credentials.bare(expected.token)}"})
         found += [] if caller.status == 200 else [f"/v1/models with a token: {caller} instead of HTTP 200"]
     return found
-
-
-def bare(token: str) -> str:
-    """The token alone, without the tenant's name before it."""
-    return re.sub(r"^[a-z0-9_-]{1,32}:", "", token)
 
 
 def _counts(keys: Mapping[str, int]) -> str:

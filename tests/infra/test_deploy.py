@@ -1,0 +1,304 @@
+"""`deploy` and `rollback`: what is bad never stays, and what was there before serves again."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Any
+
+import pytest
+
+from service.version import VERSION
+from tests.infra.fake_flyctl import Fly, Refused
+from tests.infra.flying import APP, KEYS, TOKEN, Desk
+
+GOOD, NEXT, BAD = (f"registry.fly.io/{APP}:{label}" for label in ("good", "next", "bad"))
+
+
+@pytest.fixture
+def running(desk: Desk) -> Desk:
+    """An app with two machines that run a good image, as its second release."""
+    values = {"POE_API_KEYS": KEYS, "ACCESS_TOKENS": f"team:{TOKEN}"}
+    for image in (f"{GOOD}-old", GOOD):
+        ended = desk.run("setup", "--yes", "--no-github", "--machines", "2", "--image", image, **values)
+        assert ended.code == 0, ended.err
+    desk.forget()
+    return desk
+
+
+def images(desk: Desk) -> set[str]:
+    return {machine["image"] for machine in desk.app["machines"]}
+
+
+def test_a_good_image_is_out_on_every_machine(running: Desk) -> None:
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+    assert running.writes() == [
+        f"deploy --ha=false --image={NEXT} --strategy=rolling --yes --smoke-checks=false --dns-checks=false --app={APP}"
+    ]
+    assert ended.line == f"deploy: v3 runs on 2 machine(s): {NEXT}"
+
+
+def test_the_answer_for_scripts_names_the_release_before(running: Desk) -> None:
+    told = running.run("deploy", "--image", NEXT, "--json").json
+    assert (told["version"], told["before"], told["image"], len(told["machines"])) == (3, 2, NEXT, 2)
+
+
+def test_a_build_is_labelled_with_its_commit(running: Desk) -> None:
+    for command in (
+        ["init", "-q"],
+        ["add", "fly.toml"],
+        ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
+    ):
+        subprocess.run(["git", *command], cwd=running.folder, check=True, timeout=20)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=12", "HEAD"], cwd=running.folder, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    assert running.run("deploy").code == 0
+    (line,) = running.calls("deploy")
+    assert f"--remote-only --image-label={commit} --build-arg=VERSION={VERSION} --build-arg=COMMIT={commit}" in line
+    (running.folder / "fly.toml").write_text((running.folder / "fly.toml").read_text() + "\n# changed\n")
+    assert running.run("deploy").code == 0
+    assert f"--image-label={commit}-dirty" in running.calls("deploy")[1]
+
+
+SMOKE = {
+    "not ready": ({"http": 503, "status": "starting"}, "/ready: starting (HTTP 503)"),
+    "another image": ({"image": GOOD}, f"runs {GOOD} instead of {BAD}"),
+    "another machine": ({"machine": "somebody"}, "another machine answered (somebody)"),
+    "no usable key": ({"keys": {"revoked": 2}}, "no Poe key is usable (2 revoked)"),
+    "a page": ({"http": 200, "machine": None}, "another machine answered (without a name)"),
+}
+
+
+@pytest.mark.parametrize("case", SMOKE)
+def test_a_failed_smoke_test_ends_with_the_earlier_image_serving(running: Desk, case: str) -> None:
+    told, line = SMOKE[case]
+    running.change(lambda state: state.update(ready={BAD: told}))
+    ended = running.run("deploy", "--image", BAD)
+    assert ended.code == 1
+    assert line in ended.line
+    assert ended.line.endswith(f"v2 serves again ({GOOD})")
+    assert images(running) == {GOOD}
+    assert [each["status"] for each in running.app["releases"]] == ["complete"] * 4
+
+
+def test_health_that_never_passes_ends_with_the_earlier_image_serving(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(BAD))
+    ended = running.run("deploy", "--image", BAD)
+    assert ended.code == 1
+    assert "timeout reached waiting for health checks to pass" in ended.line
+    assert ended.line.endswith(f"v2 serves again ({GOOD})")
+    assert images(running) == {GOOD}
+
+
+def test_health_that_nobody_waited_for_is_seen_all_the_same(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(BAD))
+    ended = running.run("deploy", "--image", BAD, "--strategy", "immediate")
+    assert ended.code == 1
+    assert "servicecheck-00-http-8080: critical" in ended.line
+    assert images(running) == {GOOD}
+    # Fly remembers the last strategy, and uses it for secrets too.
+    assert "--strategy=rolling" in running.calls("deploy")[-1]
+
+
+def test_going_back_takes_the_configuration_of_before_along(running: Desk) -> None:
+    """What failed may be today's fly.toml."""
+    file = running.folder / "fly.toml"
+    before = file.read_text()
+    file.write_text(before.replace('interval = "15s"', 'interval = "20s"'))
+    running.change(lambda state: state["sick_images"].append(BAD))
+    assert running.run("deploy", "--image", BAD).code == 1
+    checks = [each["config"]["http_service"]["checks"][0]["interval"] for each in running.app["releases"]]
+    assert checks == ["15s", "15s", "20s", "15s"]
+
+
+def test_an_image_that_is_not_there_touches_nothing(running: Desk) -> None:
+    running.change(lambda state: state["missing_images"].append(BAD))
+    before = running.app["machines"]
+    ended = running.run("deploy", "--image", BAD)
+    assert ended.code == 1
+    assert "could not find image" in ended.line
+    assert ended.line.endswith(f"Nothing was changed: v2 serves ({GOOD})")
+    assert running.app["machines"] == before
+
+
+def test_an_answer_that_was_lost_is_looked_up(running: Desk) -> None:
+    """flyctl failed, the deployment did not: what the machines say decides."""
+    running.fault("deploy", "lost")
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0
+    assert "But every machine runs the new release, and is ready" in ended.err
+    assert images(running) == {NEXT}
+
+
+def test_a_deployment_that_was_cut_off_half_way_goes_back(running: Desk) -> None:
+    real = Fly.deploy
+
+    def half(fly: Fly) -> str:
+        fly.app["releases"].append({"version": 3, "status": "interrupted", "image": NEXT, "config": {}})
+        fly._update(fly.app["machines"][0], NEXT, 3)
+        running.monkeypatch.setattr(Fly, "deploy", real)
+        raise Refused('Post "https://api.machines.dev/v1": dial tcp: i/o timeout')
+
+    running.monkeypatch.setattr(Fly, "deploy", half)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 1
+    assert ended.line.endswith(f"v2 serves again ({GOOD})")
+    assert images(running) == {GOOD}
+
+
+def test_going_back_that_fails_is_told(running: Desk) -> None:
+    running.change(lambda state: state.update(sick_images=[BAD], missing_images=[GOOD]))
+    ended = running.run("deploy", "--image", BAD)
+    assert ended.code == 1
+    assert "Going back to v2 failed too" in ended.line
+    assert "try `./dev rollback`" in ended.line
+
+
+def test_a_failure_before_anything_was_deployed_does_not_go_back(running: Desk) -> None:
+    ended = running.run("deploy", "--image", NEXT, FLY_API_TOKEN="expired")
+    assert ended.code == 3
+    assert running.writes() == []
+
+
+def test_a_dry_run_deploys_nothing(running: Desk) -> None:
+    ended = running.run("deploy", "--image", NEXT, "--dry-run")
+    assert ended.code == 0
+    assert any(line.startswith(f"flyctl deploy --ha=false --image={NEXT}") for line in ended.out.splitlines())
+    assert running.writes() == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--strategy", "fast"], "--strategy 'fast' is none of rolling, canary, bluegreen, immediate"),
+        (["--image", "--yes"], "--image needs a value"),
+        (["--image", "a b"], "--image 'a b' is no reference"),
+        (["--image", "UPPER:x"], "is no reference"),
+    ],
+)
+def test_wrong_use(running: Desk, flags: list[str], line: str) -> None:
+    ended = running.run("deploy", *flags)
+    assert ended.code == 2
+    assert line in ended.line
+    assert running.writes() == []
+
+
+def test_a_fly_toml_that_flyctl_refuses_is_wrong_use(running: Desk) -> None:
+    file = running.folder / "fly.toml"
+    file.write_text('colour = "red"\n' + file.read_text())
+    ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, ended.line) == (2, "fly.toml: flyctl config validate: strict validation failed")
+    assert running.writes() == []
+
+
+def test_an_app_that_is_not_there_is_not_set_up(desk: Desk) -> None:
+    ended = desk.run("deploy", "--image", NEXT)
+    assert ended.code == 3
+    assert "`./dev setup` makes it" in ended.line
+
+
+def test_where_machines_cannot_be_told_apart_it_says_so(running: Desk) -> None:
+    ended = running.run("deploy", "--image", NEXT, SMOKE_URL=running.url)
+    assert ended.code == 0
+    assert "SMOKE_URL is set: machines are not asked one by one, and their identity is not checked" in ended.err
+
+
+def test_an_open_door_fails_the_smoke_test(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from infra import http
+    from infra.http import Answer
+
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> Answer:
+        return Answer(200) if url.endswith("/v1/models") else real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    ended = running.run("deploy", "--image", NEXT)
+    assert "/v1/models without a token: HTTP 200 instead of HTTP 401" in ended.line
+    assert ended.code == 1
+
+
+def test_two_at_once_are_one_too_many(running: Desk) -> None:
+    import fcntl
+
+    with open(running.folder / ".poe-proxy" / f"{APP}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, ended.line) == (2, f"another task is changing {APP} right now; wait until it is done")
+
+
+def test_an_interrupted_deployment_says_how_to_go_on(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from infra import deploy
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(deploy, "_run_deploy", interrupt)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 130
+    assert "`./dev status` shows what runs, `./dev rollback` goes back" in ended.line
+
+
+def test_rollback_takes_the_newest_other_image(running: Desk) -> None:
+    ended = running.run("rollback", "--yes")
+    assert ended.code == 0, ended.err
+    assert images(running) == {f"{GOOD}-old"}
+    assert ended.line == f"rollback: v1 serves again ({GOOD}-old)"
+
+
+def test_rollback_to_a_release(running: Desk) -> None:
+    assert running.run("deploy", "--image", NEXT).code == 0
+    assert running.run("rollback", "--to", "v1", "--yes").code == 0
+    assert images(running) == {f"{GOOD}-old"}
+    assert running.run("rollback", "--to", "2", "--yes").code == 0
+    assert images(running) == {GOOD}
+
+
+def test_rollback_passes_over_releases_that_failed(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(BAD))
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert running.run("rollback", "--yes").code == 0
+    assert images(running) == {f"{GOOD}-old"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "line"),
+    [
+        (["--to", "v9"], 2, "there is no v9 among the last 2 releases; `./dev releases` lists them"),
+        (["--to", "latest"], 2, "--to 'latest' is no release like v12"),
+        (["--to", "v0"], 2, "--to 'v0' is no release like v12"),
+    ],
+)
+def test_rollback_to_nowhere(running: Desk, flags: list[str], code: int, line: str) -> None:
+    ended = running.run("rollback", "--yes", *flags)
+    assert (ended.code, ended.line) == (code, line)
+    assert running.writes() == []
+
+
+def test_rollback_asks_first(running: Desk) -> None:
+    ended = running.run("rollback")
+    assert ended.code == 2
+    assert running.writes() == []
+
+
+def test_rollback_without_an_earlier_image(desk: Desk) -> None:
+    assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS).code == 0
+    ended = desk.run("rollback", "--yes")
+    assert (ended.code, ended.line) == (3, "there is no earlier release with another image")
+
+
+def test_more_machines_than_before_are_told(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fly's API once made machines twice (April 2026)."""
+    real = Fly.deploy
+
+    def twice(fly: Fly) -> str:
+        told = real(fly)
+        fly._launch("nrt")
+        return told
+
+    monkeypatch.setattr(Fly, "deploy", twice)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0
+    assert "there were 2 machine(s), now there are 3; `./dev scale.count --machines N` sets it" in ended.err

@@ -1,0 +1,101 @@
+"""Programs that are run: what they get, what is heard of them, and how they are ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from infra import process
+
+ENVIRON = {"PATH": os.environ["PATH"]}
+
+
+def python(code: str, **options: object) -> process.Finished:
+    return process.run([sys.executable, "-c", code], environ=ENVIRON, **{"seconds": 20.0, **options})  # type: ignore[arg-type]
+
+
+def test_both_outputs_and_the_exit_code() -> None:
+    done = python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
+    assert (done.code, done.stdout, done.stderr, done.timed_out) == (3, "out\n", "err\n", False)
+
+
+def test_the_representation_shows_no_output() -> None:
+    assert "kept quiet" not in repr(python("print('kept quiet')"))
+
+
+def test_a_large_input_that_nobody_reads_does_not_hang() -> None:
+    assert python("print('done')", stdin=b"x" * (1 << 20)).stdout == "done\n"
+
+
+def test_much_on_both_outputs_does_not_hang() -> None:
+    done = python("import sys\nfor _ in range(20000): print('x' * 40); print('y' * 40, file=sys.stderr)")
+    assert len(done.stdout) == len(done.stderr) == 20000 * 41
+
+
+def test_the_environment_is_exactly_the_given_one() -> None:
+    done = process.run(
+        [sys.executable, "-c", "import os; print(sorted(set(os.environ) - {'LC_CTYPE'}))"],
+        environ={"ONLY": "this"},
+        seconds=20.0,
+    )
+    assert done.stdout == "['ONLY']\n"
+
+
+def test_lines_are_heard_as_they_come() -> None:
+    heard: list[tuple[str, float]] = []
+    code = "import time; print('one', flush=True); time.sleep(0.4); print('two')"
+    python(code, hear=lambda line: heard.append((line, time.monotonic())))
+    assert [line for line, _ in heard] == ["one", "two"]
+    assert heard[1][1] - heard[0][1] > 0.2
+
+
+def test_a_program_that_takes_too_long_is_told_to_stop(tmp_path: Path) -> None:
+    code = (
+        "import signal, sys, time\n"
+        f"signal.signal(signal.SIGTERM, lambda *_: (open({str(tmp_path / 'tidy')!r}, 'w').close(), sys.exit(7)))\n"
+        "print('ready', flush=True); time.sleep(30)"
+    )
+    done = python(code, seconds=1.0)
+    assert (done.timed_out, done.code, done.stdout) == (True, 7, "ready\n")
+    assert (tmp_path / "tidy").exists()
+
+
+def test_one_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 0.3)
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(30)"
+    begin = time.monotonic()
+    assert python(code, seconds=0.5).timed_out
+    assert time.monotonic() - begin < 10
+
+
+def test_an_interrupt_waits_for_the_child_to_tidy_up(tmp_path: Path) -> None:
+    """Ctrl-C at a terminal goes to both; flyctl then gives its leases back."""
+    child = (
+        "import signal, sys, time\n"
+        f"def tidy(*_): time.sleep(0.3); open({str(tmp_path / 'tidy')!r}, 'w').close(); sys.exit(127)\n"
+        "signal.signal(signal.SIGINT, tidy); print('ready', flush=True); time.sleep(30)"
+    )
+    parent = (
+        "import sys\nfrom infra import process\n"
+        "def hear(line): print(line, flush=True)\n"
+        f"process.run([sys.executable, '-c', {child!r}], environ={{}}, seconds=30.0, hear=hear)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+    ) as running:
+        assert running.stdout
+        assert running.stdout.readline() == b"ready\n"
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.wait(15) != 0
+    assert (tmp_path / "tidy").exists()
+
+
+def test_no_such_program() -> None:
+    with pytest.raises(FileNotFoundError):
+        process.run(["/nowhere/at/all"], environ={}, seconds=1.0)

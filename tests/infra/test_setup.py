@@ -1,0 +1,397 @@
+"""`setup`: from nothing to a tested gateway, twice the same as once, and from wherever it was killed to its end."""
+
+from __future__ import annotations
+
+import json
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.fake_flyctl import TAKEN
+from tests.infra.flying import ALICE, APP, BOB, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
+
+FRESH = ("setup", "--yes")
+MOST_CALLS = 25
+
+
+def fresh(desk: Desk, *flags: str, **environ: str) -> Any:
+    return desk.run(*FRESH, *flags, **{"POE_API_KEYS": KEYS, **environ})
+
+
+def whole(desk: Desk) -> None:
+    """What has to be there after a setup that ended well, each thing once."""
+    app = desk.app
+    assert len(app["machines"]) == 1
+    assert app["machines"][0]["region"] == "nrt"
+    assert app["machines"][0]["secrets"]["POE_API_KEYS"] == KEYS
+    (kept,) = (desk.folder / ".poe-proxy").glob("*.access-token")
+    assert app["machines"][0]["secrets"]["ACCESS_TOKENS"] == kept.read_text().strip()
+    assert sorted(each["Type"] for each in app["ips"]) == ["shared_v4", "v6"]
+    alive = [each for each in app["tokens"] if not each["revoked"]]
+    assert len(alive) == 1
+    assert app["releases"][-1]["status"] == "complete"
+    record = json.loads((desk.folder / ".poe-proxy" / f"{APP}.json").read_text())
+    assert [each["name"] for each in record["issued"]] == ["owner"]
+    assert record["staged"] == []
+    if desk.gh:
+        stored = desk.gh["environments"]["production"]
+        assert stored == {
+            "POE_API_KEYS": KEYS,
+            "ACCESS_TOKENS": kept.read_text().strip(),
+            "FLY_API_TOKEN": alive[0]["value"],
+        }
+        assert not (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").exists()
+    else:
+        assert (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").read_text().strip() == alive[0]["value"]
+
+
+@pytest.fixture(params=[False, True], ids=["without gh", "with gh"])
+def either(desk: Desk, request: pytest.FixtureRequest) -> Desk:
+    if request.param:
+        desk.gh = {"login": True, "environments": {}}
+    return desk
+
+
+def test_from_nothing_to_a_tested_gateway(either: Desk) -> None:
+    ended = fresh(either)
+    assert ended.code == 0, ended.err
+    whole(either)
+    token = (either.folder / ".poe-proxy" / f"{APP}.access-token").read_text().strip().partition(":")[2]
+    assert f"Base URL  {either.url}/v1" in ended.out
+    assert f"Authorization: Bearer {token}" in ended.out
+    assert len(either.calls()) <= MOST_CALLS
+
+
+def test_everything_at_once_takes_few_calls(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {}}
+    ended = fresh(desk, "--host", "API.example.com.", "--machines", "3", "--region", "sin", "--org", "personal")
+    assert ended.code == 0, ended.err
+    assert len(desk.calls()) <= MOST_CALLS
+    assert [each["region"] for each in desk.app["machines"]] == ["sin"] * 3
+    assert list(desk.app["certs"]) == ["api.example.com"]
+    assert "_fly-ownership.api.example.com" in ended.out
+    assert tomllib.loads((desk.folder / "fly.toml").read_text())["primary_region"] == "sin"
+    assert "# A quiet stream is no idle machine." in (desk.folder / "fly.toml").read_text()
+
+
+def test_twice_is_as_good_as_once(either: Desk) -> None:
+    assert fresh(either).code == 0
+    before = either.app
+    either.forget()
+    assert fresh(either).code == 0
+    assert either.writes() == []
+    assert either.app == before
+
+
+def test_it_asks_for_one_confirmation(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def answer(_: Any, question: str, **__: Any) -> str:
+        asked.append(question)
+        return "y"
+
+    monkeypatch.setattr("infra.console.Console.ask", answer)
+    assert desk.run("setup", POE_API_KEYS=KEYS).code == 0
+    assert asked == ["Go on? [y/N]"]
+    assert desk.run("setup").code == 0
+    assert len(asked) == 1
+
+
+def test_a_no_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: "n")
+    ended = desk.run("setup", POE_API_KEYS=KEYS)
+    assert (ended.code, ended.line) == (2, "nothing was changed")
+    assert desk.writes() == []
+
+
+def test_killed_after_any_call_the_next_run_ends_well(either: Desk) -> None:
+    """Every call in turn: the call is carried out, its answer is lost with the process that asked."""
+    environments = dict(either.gh)
+    start = either.state
+    killed = 0
+    for place in range(1, 60):
+        either.kill_at = 0
+        either.forget()
+        either.change(lambda state: state.update(start))
+        if environments:
+            either.gh = {"login": True, "environments": {}}
+        for path in (either.folder / ".poe-proxy").glob("*"):
+            path.unlink()
+        either.kill_at = place
+        try:
+            ended = fresh(either)
+        except Killed:
+            killed += 1
+        else:
+            assert ended.code == 0
+            break
+        either.kill_at = 0
+        # A second run that is killed as early as the first one must not do harm either.
+        either.children.clear()
+        ended = fresh(either)
+        assert ended.code == 0, f"after {place} calls: {ended.err}"
+        whole(either)
+    assert killed >= 15
+    assert place < 59
+
+
+@pytest.mark.parametrize("how", ["500", "429", "unreachable", "lost"])
+def test_whatever_call_fails_the_next_run_ends_well(desk: Desk, how: str) -> None:
+    assert fresh(desk).code == 0
+    commands = list(
+        dict.fromkeys(
+            " ".join(word for word in line.split() if word.isidentifier() or "-v" in word) for line in desk.calls()
+        )
+    )
+    commands = [" ".join(each.split()[:3]).replace(f" {APP}", "") for each in commands]
+    start = {"apps": {}, "number": 0, "faults": []}
+    for command in commands:
+        desk.change(lambda state: state.update(start))
+        for path in (desk.folder / ".poe-proxy").glob("*"):
+            path.unlink()
+        desk.fault(command, how)
+        ended = fresh(desk)
+        assert ended.code in (0, 1, 3), f"{command}: {ended.err}"
+        if ended.code:
+            assert ended.line, command
+            assert len(ended.line) < 700
+        assert desk.state["faults"][0]["nth"] == 0, f"{command} was never called"
+        ended = fresh(desk)
+        assert ended.code == 0, f"{command}: {ended.err}"
+        whole(desk)
+
+
+def test_the_token_is_kept_before_fly_knows_it(desk: Desk) -> None:
+    desk.fault("secrets import", "unreachable")
+    assert fresh(desk).code == 1
+    kept = desk.folder / ".poe-proxy" / f"{APP}.access-token"
+    made = kept.read_text()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert (kept.parent / ".gitignore").read_text() == "*\n"
+    assert fresh(desk).code == 0
+    assert desk.app["machines"][0]["secrets"]["ACCESS_TOKENS"] == made.strip()
+
+
+def test_a_deploy_token_whose_value_was_lost_is_made_anew(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").unlink()
+    assert fresh(desk).code == 0
+    lost, made = desk.app["tokens"]
+    assert lost["revoked"]
+    assert not made["revoked"]
+    assert (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").read_text().strip() == made["value"]
+
+
+def test_a_deploy_token_that_ends_soon_is_made_anew(desk: Desk) -> None:
+    desk.change(lambda state: state.update(token_ends="2026-01-01 00:00:00 +0000 UTC"))
+    assert fresh(desk).code == 0
+    desk.change(lambda state: state.update(token_ends="2099-01-01 00:00:00 +0000 UTC"))
+    assert fresh(desk).code == 0
+    assert [bool(each["revoked"]) for each in desk.app["tokens"]] == [True, False]
+
+
+def test_a_deploy_token_of_somebody_else_is_left_alone(desk: Desk) -> None:
+    assert fresh(desk, "--no-github").code == 0
+    assert desk.app["tokens"] == []
+
+    def theirs(state: dict[str, Any]) -> None:
+        state["apps"][APP]["tokens"].append(
+            {"id": "tok_1", "name": "theirs", "ends": "2099-01-01", "revoked": "", "value": "x-theirs"}
+        )
+
+    desk.change(theirs)
+    assert fresh(desk).code == 0
+    assert [each["revoked"] for each in desk.app["tokens"]] == ["", ""]
+
+
+def test_a_token_that_waited_in_its_file_goes_to_github_later(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    desk.gh = {"login": True, "environments": {"production": {}}}
+    assert fresh(desk).code == 0
+    whole(desk)
+    assert len(desk.app["tokens"]) == 1
+
+
+def test_an_environment_that_is_there_keeps_its_protection(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {"production": {}}}
+    assert fresh(desk).code == 0
+    assert not [line for line in desk.writes() if "--method=PUT" in line]
+
+
+def test_without_a_login_at_github_it_says_so(desk: Desk) -> None:
+    desk.gh = {"login": False, "environments": {}}
+    ended = fresh(desk)
+    assert ended.code == 0
+    assert "GitHub: gh auth: You are not logged into any GitHub hosts" in ended.err
+
+
+def test_secrets_that_are_there_are_sent_again_only_from_files(desk: Desk) -> None:
+    assert fresh(desk, ACCESS_TOKENS=f"team:{TOKEN}").code == 0
+    desk.forget()
+    other = f"alice:{ALICE}"
+    assert desk.run(*FRESH, POE_API_KEYS=other, ACCESS_TOKENS=f"team:{NEXT_TOKEN}").code == 0
+    assert desk.calls("secrets import") == []
+    assert desk.run(*FRESH, "--keys-file", desk.write("keys", f"alice:{ALICE}\n")).code == 0
+    assert desk.app["machines"][0]["secrets"] == {"POE_API_KEYS": other, "ACCESS_TOKENS": f"team:{TOKEN}"}
+    # No image was built for it.
+    assert [each["version"] for each in desk.app["releases"]] == [1]
+
+
+def test_tokens_that_a_file_replaces_go_on_for_a_day(desk: Desk) -> None:
+    assert fresh(desk, ACCESS_TOKENS=f"team:{TOKEN}").code == 0
+    assert desk.run(*FRESH, "--tokens-file", desk.write("tokens", f"team:{NEXT_TOKEN}")).code == 0
+    first, second = desk.app["machines"][0]["secrets"]["ACCESS_TOKENS"].split(",")
+    assert first == f"team:{NEXT_TOKEN}"
+    assert second.startswith("team:sha256-")
+    assert "@" in second
+
+
+def test_an_image_of_another_kind_is_deployed(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    desk.forget()
+    assert fresh(desk, "--image", "registry.fly.io/gateway:v2").code == 0
+    assert desk.app["machines"][0]["image"] == "registry.fly.io/gateway:v2"
+    desk.forget()
+    assert fresh(desk, "--image", "registry.fly.io/gateway:v2").code == 0
+    assert desk.writes() == []
+
+
+def test_a_dry_run_prints_every_call_and_leaves_no_trace(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {}}
+    before = sorted(desk.folder.rglob("*"))
+    ended = fresh(desk, "--dry-run", "--machines", "2", "--host", "api.example.com", "--region", "sin")
+    assert ended.code == 0, ended.err
+    lines = ended.out.splitlines()
+    for command in ("apps create", "secrets import --stage", "ips allocate-v6", "deploy", "scale count 2", "certs add",
+                    "tokens create deploy"):  # fmt: skip
+        assert any(line.startswith(f"flyctl {command}") for line in lines), command
+    assert any(line.startswith("gh secret set POE_API_KEYS") for line in lines)
+    assert all(line.startswith(("flyctl ", "gh ")) for line in lines)
+    assert desk.writes() == []
+    assert sorted(desk.folder.rglob("*")) == before
+    assert "primary_region" in ended.err
+
+
+def test_a_dry_run_for_scripts_is_one_value(desk: Desk) -> None:
+    ended = fresh(desk, "--dry-run", "--json")
+    assert any(line.startswith("flyctl deploy") for line in ended.json["dry_run"])
+
+
+def test_for_scripts_it_names_the_file_and_not_the_token(desk: Desk) -> None:
+    ended = fresh(desk, "--json")
+    assert ended.json["token_file"] == f".poe-proxy/{APP}.access-token"
+    assert Path(ended.json["token_file"]).read_text().strip().partition(":")[2] not in ended.out
+
+
+WRONG = {
+    "unknown region": (["--region", "xyz"], {}, 2, "'xyz' is no region"),
+    "retired region": (["--region", "hkg"], {}, 2, "region hkg was retired by Fly; its replacement is sin"),
+    "taken name": (["--app", TAKEN[0]], {}, 2, "somebody else's; choose another with --app NAME"),
+    "bad name": (["--app", "Not_A_Name"], {}, 2, "'Not_A_Name' is no app name"),
+    "leading dash": (["--app=-x"], {}, 2, "'-x' is no app name"),
+    "expired token": ([], {"FLY_API_TOKEN": "expired"}, 3, "run `flyctl auth login`"),
+    "no token": ([], {"FLY_API_TOKEN": ""}, 3, "run `flyctl auth login`"),
+    "wrong organisation": (["--org", "other"], {}, 2, "--org 'other': this login knows personal"),
+    "flyctl missing": ([], {"FLYCTL": "/nowhere/flyctl-of-old"}, 3, "/nowhere/flyctl-of-old is not there: install it"),
+    "no keys": ([], {"POE_API_KEYS": ""}, 2, "no Poe keys: give --keys-file F, or set POE_API_KEYS"),
+    "empty item": ([], {"POE_API_KEYS": f"{ALICE},,{BOB}"}, 2, "item 2 is empty"),
+    "placeholder": ([], {"POE_API_KEYS": "your-api-key-1"}, 2, "is a placeholder"),
+    "duplicate": ([], {"POE_API_KEYS": f"a:{ALICE},b:{ALICE}"}, 2, "is the same key as `a`"),
+    "dead key": ([], {"POE_API_KEYS": "a:pk-nobody-knows-this"}, 1, "`a`: Poe does not accept this key"),
+    "short token": ([], {"ACCESS_TOKENS": "team:short"}, 2, "is shorter than 16 characters"),
+    "host with a scheme": (["--host", "https://api.example.com"], {}, 2, "leave scheme, port and path out"),
+    "host that is a path": (["--host", "api"], {}, 2, "is no host name like api.example.com"),
+    "image with a blank": (["--image", "a b"], {}, 2, "is no reference"),
+    "missing file": (["--keys-file", "/nowhere/keys"], {}, 2, "--keys-file /nowhere/keys: No such file or directory"),
+    "too many machines": (["--machines", "5000"], {}, 2, "is not from 1 to 50"),
+    "no number": (["--machines", "two"], {}, 2, "not a number: 'two'"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_input_is_one_line_and_changes_nothing(desk: Desk, case: str) -> None:
+    flags, environ, code, line = WRONG[case]
+    if case == "flyctl missing":
+        desk.monkeypatch.setattr("infra.process.run", _missing)
+    ended = fresh(desk, *flags, **environ)
+    assert (ended.code, line in ended.line) == (code, True), ended.err
+    written = [each for each in desk.writes() if not each.startswith("apps create")]
+    assert written == []
+    assert desk.state["apps"] == {}
+
+
+def _missing(argv: list[str], **_: Any) -> None:
+    raise FileNotFoundError(argv[0])
+
+
+def test_flyctl_that_is_too_old_is_refused(desk: Desk) -> None:
+    desk.change(lambda state: state.update(version="0.3.200"))
+    ended = fresh(desk)
+    assert (ended.code, ended.line) == (
+        3,
+        "flyctl 0.3.200 is older than 0.4.40; `flyctl version upgrade` gets the newest",
+    )
+
+
+def test_an_app_of_another_organisation_is_left_alone(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    desk.change(lambda state: state["orgs"].update(second="Second"))
+    desk.forget()
+    ended = fresh(desk, "--org", "second")
+    assert (ended.code, ended.line) == (2, f"{APP} belongs to personal, not to second")
+    assert desk.writes() == []
+
+
+def test_of_several_organisations_one_has_to_be_named(desk: Desk) -> None:
+    desk.change(lambda state: state["orgs"].update(second="Second"))
+    ended = fresh(desk)
+    assert (ended.code, ended.line) == (2, "give --org SLUG: personal, second")
+    assert fresh(desk, "--org", "second").code == 0
+    assert desk.app["org"] == "second"
+
+
+def test_without_a_terminal_it_says_which_flag_answers(desk: Desk) -> None:
+    ended = desk.run("setup", POE_API_KEYS=KEYS)
+    assert ended.code == 2
+    assert "give --yes to go on without a question" in ended.line
+    assert desk.writes() == []
+
+
+def test_an_interrupt_tells_what_was_done(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("infra.setup._addresses", interrupt)
+    ended = fresh(desk)
+    assert ended.code == 130
+    assert ended.line == "interrupted; done so far: app, secrets. The same command goes on from there."
+
+
+def test_an_interrupt_at_a_prompt_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: Any, **__: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("infra.console.Console.ask", interrupt)
+    ended = desk.run("setup", POE_API_KEYS=KEYS)
+    assert (ended.code, ended.line) == (130, "interrupted; nothing was changed. The same command goes on from there.")
+    assert desk.writes() == []
+
+
+def test_a_fly_toml_that_cuts_streams_is_refused(desk: Desk) -> None:
+    file = desk.folder / "fly.toml"
+    file.write_text(file.read_text().replace('kill_timeout = "300s"', 'kill_timeout = "5s"'))
+    ended = fresh(desk)
+    assert ended.code == 2
+    assert "kill_timeout (5 s) is not above DRAIN_TIMEOUT (280 s)" in ended.line
+
+
+def test_a_setup_whose_smoke_test_fails_says_where_to_look(desk: Desk) -> None:
+    desk.change(lambda state: state.update(ready={"registry.fly.io/g:bad": {"http": 503, "status": "starting"}}))
+    ended = fresh(desk, "--image", "registry.fly.io/g:bad")
+    assert ended.code == 1
+    assert "/ready: starting (HTTP 503)" in ended.line
+    assert "There is no earlier release to go back to; `./dev logs`" in ended.line
