@@ -26,7 +26,8 @@ class Account:
 
     `blocked_until` is all that choosing a key looks at: infinity while dry, else the end of the rest, of a trial after
     it, or `shaped_until`, the moment at which its rate lets the next request leave. `troubled`: a success has
-    something to tell it. `refused` is the model that met the last rate limit, and when. `points` is the last balance seen.
+    something to tell it. `refused` is the model that met the last rate limit, and when. `points` is the last balance
+    seen.
     """
 
     __slots__ = ("blocked_until", "dry", "keys", "points", "refused", "rest", "shaped_until", "troubled", "window")
