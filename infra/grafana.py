@@ -37,7 +37,7 @@ class Grafana:
         """Let the data source show this token; everything else of it stays as Terraform made it."""
         status, found = self._ask("GET", f"/api/datasources/uid/{source}")
         if status != 200:
-            raise Exit(f"Grafana: no data source {source} (HTTP {status})", code=int(ExitCode.FAILED))
+            raise Exit(f"Grafana: {_why(status, source)}", code=int(ExitCode.FAILED))
         # The header's name is in what Grafana shows, its value in what it keeps to itself.
         found["secureJsonData"] = {"httpHeaderValue1": token}
         status, _ = self._ask("PUT", f"/api/datasources/uid/{source}", found)
@@ -61,6 +61,16 @@ class Grafana:
                 return refused.code, {}
         except (OSError, ValueError):
             return 0, {}
+
+
+def _why(status: int, source: str) -> str:
+    known = {
+        0: "no answer; is GRAFANA_URL right?",
+        401: "it refuses GRAFANA_AUTH; has that token ended?",
+        403: "the token in GRAFANA_AUTH may not change data sources; its service account wants the role Admin",
+        404: f"it has no data source {source}; is GRAFANA_URL the Grafana that Terraform works on?",
+    }
+    return known.get(status, f"HTTP {status}")
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

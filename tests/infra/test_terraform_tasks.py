@@ -1,6 +1,7 @@
 """The tasks around the app: real Terraform, a bucket and a Grafana on loopback, providers that know only schemas.
 
-No secret may reach the state or the output: planted values are looked for in both, after every task.
+No secret may reach a state, a plan, an argument list, a program that need not know it, or the output: planted values
+are looked for in all of them, after every task.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +21,7 @@ from typing import Any
 import pytest
 
 import tasks
-from infra import terraform
+from infra import process, terraform
 from infra.program import Tasks
 from tests.infra import bucket
 from tests.infra.schema_provider import Provider, load, serving
@@ -41,6 +43,8 @@ alert_emails = ["ops@example.com"]
 github_owner = "acme"
 hostname     = ""
 """
+OF_TERRAFORM = {"AWS_SECRET_ACCESS_KEY", "CLOUDFLARE_API_TOKEN", "GITHUB_TOKEN", "GRAFANA_AUTH"}
+"""What Terraform's own environment has to hold."""
 BINARY = shutil.which("terraform") or shutil.which("tofu")
 pytestmark = [
     pytest.mark.skipif(BINARY is None, reason="no terraform or tofu binary"),
@@ -48,6 +52,22 @@ pytestmark = [
 ]
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+def contents(folder: Path) -> Iterator[bytes]:
+    """What is in every file of a folder; a plan is an archive of several."""
+    for path in folder.rglob("*"):
+        if path.is_file() and zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                yield from (archive.read(name) for name in archive.namelist())
+        elif path.is_file():
+            yield path.read_bytes()
+
+
+def test_what_is_in_a_plan_is_looked_at(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "plan", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("tfplan", "planted " * 50)
+    assert b"planted" in b"".join(contents(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -97,13 +117,29 @@ def run(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("FLY_APP", raising=False)
 
+    seen: list[bytes] = []
+    start = process.run
+
+    def watched(argv: Sequence[str], *, environ: Mapping[str, str], **rest: Any) -> process.Finished:
+        """Run it, and keep what a secret might be in: argument list, foreign variables, everything left in a file."""
+        finished = start(argv, environ=environ, **rest)
+        seen.append(
+            "\n".join([*argv, *(value for name, value in environ.items() if name not in OF_TERRAFORM)]).encode()
+        )
+        if "TF_DATA_DIR" in environ:
+            seen.extend(contents(Path(environ["TF_DATA_DIR"]).parent))
+        return finished
+
+    monkeypatch.setattr(process, "run", watched)
+
     def run(*words: str) -> tuple[int, str, str]:
+        seen.clear()
         with pytest.raises(SystemExit) as ended:
             Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", *words])
         shown = capsys.readouterr()
-        kept = b"".join(state.objects.values()).decode()
+        everything = b"\n".join([*seen, *state.objects.values(), shown.out.encode(), shown.err.encode()])
         for value in PLANTED.values():
-            assert value not in shown.out + shown.err + kept
+            assert value.encode() not in everything
         return (int(ended.value.code or 0), *shown)
 
     return run
@@ -266,6 +302,24 @@ def test_monitoring_is_set_up_alone_and_once(
         monkeypatch.delenv("FLY_METRICS_TOKEN")
         code, told, _ = run(*SETUP)
         assert (code, json.loads(told)["changes"], served.puts) == (0, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "auth", "sentence"),
+    [
+        ("http://127.0.0.1:9", PLANTED["GRAFANA_AUTH"], "no answer; is GRAFANA_URL right?"),
+        ("", "another", "it refuses GRAFANA_AUTH"),
+    ],
+)
+def test_a_grafana_that_cannot_be_used_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, url: str, auth: str, sentence: str
+) -> None:
+    with grafana() as served:
+        monkeypatch.setenv("GRAFANA_URL", url or served.url)
+        monkeypatch.setenv("GRAFANA_AUTH", auth)
+        code, _, told = run(*SETUP)
+        assert code == 1
+        assert sentence in told.splitlines()[-1]
 
 
 def test_a_token_that_is_missing_or_wrong_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
