@@ -90,6 +90,13 @@ class Attempts:
 
     async def next(self) -> tuple[Lease, UpstreamCall]:
         """A key and the call to make with it; raises `Refusal` when nothing is left to try."""
+        try:
+            return await self._next()
+        except BaseException:
+            self._leave_trial()
+            raise
+
+    async def _next(self) -> tuple[Lease, UpstreamCall]:
         while True:
             route = self._routes[0]
             way = way_of(route)

@@ -396,6 +396,24 @@ def test_a_trial_whose_caller_leaves_keeps_nobody_out() -> None:
     play(job, {(MODEL, "*", "*"): [BROKEN]})
 
 
+def test_nor_does_one_that_waits_for_a_key() -> None:
+    async def job(house: House) -> None:
+        for _ in range(5):
+            await house.ask(OTHER, wishes=CHAT)
+        house.loop.forward(2.1)
+        house.poe.scripts = {(MODEL, "*", "*"): [limited(4.0), ("fine",)]}
+        asking = asyncio.create_task(house.ask(OTHER, wishes=CHAT))
+        await asyncio.sleep(0.5)
+        assert not asking.done()
+        asking.cancel()
+        await asyncio.wait([asking])
+        house.loop.forward(4.0)
+        assert await house.ask(OTHER, wishes=CHAT) == "fine"
+        assert house.poe.calls[-1][0] == MODEL
+
+    play(job, {(MODEL, "*", "*"): [BROKEN]})
+
+
 def test_failures_of_keys_and_requests_open_no_circuit() -> None:
     async def job(house: House) -> None:
         for _ in range(20):
