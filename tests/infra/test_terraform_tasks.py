@@ -108,6 +108,8 @@ def run(
         "TERRAFORM": str(BINARY),
         "TF_STATE_BUCKET": "state",
         "AWS_ACCESS_KEY_ID": "somebody",
+        "TF_LOG": "trace",  # would print what goes over the wire
+        "TF_CLI_ARGS": "-nonsense",
         "AWS_ENDPOINT_URL_S3": state.url,
         "TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc"),
         **providers[1],
