@@ -232,7 +232,7 @@ def test_a_caller_who_leaves_stops_everything(
             assert calls[-1].ended - left_at < LIMIT_SECONDS
         time.sleep(stage.later_seconds)
         assert len(proxy.asked()) == stage.calls, "something was asked after the caller had left"
-        failed = {failing: "broken", cut_short: "cut", limited: "rate_limited"}
+        failed: dict[Callable[[Call], Script], str] = {failing: "broken", cut_short: "cut", limited: "rate_limited"}
         results = [failed[stage.earlier]] if stage.earlier is not None else []
         results.append("cancelled" if stage.waits_for_upstream else failed[stage.script])
         nobody_is_blamed(gateway, results)
