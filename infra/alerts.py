@@ -191,7 +191,7 @@ def _rule(alert: Alert) -> dict[str, Any]:
     return {
         "alert": alert.name,
         "expr": alert.expression,
-        "for": f"{alert.minutes}m",
+        "for": f"{alert.minutes}m" if alert.minutes else "0s",
         "labels": {"severity": alert.severity},
         "annotations": {"summary": alert.summary, "runbook": f"{RUNBOOK}#{alert.anchor}"},
     }

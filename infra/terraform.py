@@ -38,6 +38,16 @@ _WANTED = frozenset(
 )
 _QUIET = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1"}
 _ERROR = re.compile(r"^[│\s]*Error: (.*)$", re.MULTILINE)
+# The first that Terraform's words hold decides what to do next.
+_STEPS = (
+    ("state lock", "somebody else is at it; wait, or `terraform force-unlock` once they are surely gone"),
+    ("required variable", "write it into the environment's terraform.tfvars"),
+    ("Unsupported Terraform Core version", "install Terraform 1.11 or newer, or name it in TERRAFORM"),
+    ("query available provider packages", "is there a way to the network? Then run the same task again"),
+    ("S3", "are the bucket and its credentials right? docs/infrastructure.md lists the variables"),
+    ("401", "is a token missing or ended? docs/infrastructure.md lists the variables"),
+    ("403", "may the token do this? docs/infrastructure.md lists the variables"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,8 +145,14 @@ class Terraform:
         output = self.session.redact(finished.stderr or finished.stdout)
         for line in output.strip().split("\n"):
             self.session.console.say(line)
-        said = _ERROR.findall(output)
-        return Exit(f"terraform {command}: {said[0] if said else 'it failed'}", code=int(ExitCode.FAILED))
+        return Exit(f"terraform {command}: {_told(output)}", code=int(ExitCode.FAILED))
+
+
+def _told(output: str) -> str:
+    """The first error in Terraform's words, and what to do about it where that is known."""
+    said = _ERROR.findall(output) or ["it failed"]
+    step = next((step for words, step in _STEPS if words in output), "")
+    return f"{said[0]}; {step}" if step else said[0]
 
 
 def not_set_up(message: str) -> Exit:

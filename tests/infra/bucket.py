@@ -21,6 +21,7 @@ class Bucket:
     url: str
     objects: dict[str, bytes] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    refuses: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -43,7 +44,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         objects = self.server.bucket.objects
-        if "list-type" in parse_qs(urlsplit(self.path).query):
+        if self.server.bucket.refuses:
+            self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+        elif "list-type" in parse_qs(urlsplit(self.path).query):
             self._answer(200, EMPTY_LIST.encode())
         elif self._key() in objects:
             self._answer(200, objects[self._key()])

@@ -87,6 +87,16 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
         assert "**Do:**" in sections[alert.name], alert.name
 
 
+def test_the_runbook_gives_the_thresholds_that_are_in_force() -> None:
+    text = (ROOT / alerts.RUNBOOK).read_text()
+    sections = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL))
+    assert f"{alerts.SHARE_FAILING * 100:.0f} %" in sections["RequestsFail"]
+    assert f"{alerts.FIRST_EVENT_SECONDS} s " in sections["FirstEventSlow"]
+    assert f"{alerts.OVERHEAD_SECONDS * 1000:.0f} ms" in sections["OverheadHigh"]
+    for name in ("StreamsNearLimit", "MemoryHigh"):
+        assert f"{alerts.FULL * 100:.0f} %" in sections[name]
+
+
 @needs_promtool
 def test_promtool_finds_no_fault_in_the_rules() -> None:
     told = promtool("check", "rules", "--lint=all", "--lint-fatal", str(alerts.TARGET))

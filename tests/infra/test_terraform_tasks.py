@@ -184,7 +184,8 @@ def test_two_applies_at_once_are_kept_apart(run: Run, state: bucket.Bucket) -> N
     state.objects["staging/terraform.tfstate.tflock"] = lock.encode()
     code, _, told = run("infra.apply", "--yes")
     assert code == 1
-    assert told.endswith("terraform plan: Error acquiring the state lock\n")
+    last = told.splitlines()[-1]
+    assert last.startswith("terraform plan: Error acquiring the state lock; somebody else is at it; wait, or")
     assert run("infra.plan")[0] == 0
 
 
@@ -194,6 +195,13 @@ def test_a_mistake_is_told_in_one_line_after_terraforms_own(run: Run, tree: Path
     assert code == 1
     assert "Each must be an e-mail address." in told
     assert told.endswith("terraform plan: Invalid value for variable\n")
+
+
+def test_a_bucket_that_refuses_is_told_with_what_to_do(run: Run, state: bucket.Bucket) -> None:
+    state.refuses = True
+    code, _, told = run("infra.plan")
+    assert code == 1
+    assert told.splitlines()[-1].endswith("docs/infrastructure.md lists the variables")
 
 
 def test_a_dry_run_starts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, state: bucket.Bucket) -> None:
