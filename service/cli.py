@@ -1,5 +1,4 @@
-"""Commands that only look: `settings` shows what is set, `check` says whether keys and tokens are good, `failures`
-tells what follows from which failure.
+"""Commands that only look at settings, keys, tokens and the failure table.
 
 No value of a key or token is ever printed.
 """

@@ -38,7 +38,7 @@ MAX_ENDED = 256
 """Requests that may have ended without their line being written."""
 COUNTED = frozenset({"chat", "models"})
 A_KEYS_OWN = frozenset({"key", "key and model", "account"})
-"""What rests after failures that say nothing of the model: it was never asked."""
+"""What rests after failures that come before any model is asked, if nothing came before them."""
 
 
 @frozen
@@ -195,7 +195,8 @@ class Gateway:
 
 def _go_on(attempts: Attempts, passage: Passage, call: UpstreamCall, failure: Failure) -> None:
     """Prepare what follows a failure; raises `Refusal` where nothing may."""
-    if not passage.committed or (passage.recovering and POLICY[failure.kind].rests in A_KEYS_OWN):
+    unasked = POLICY[failure.kind].rests in A_KEYS_OWN and not passage.begun
+    if not passage.committed or (passage.recovering and unasked):
         attempts.go_on(call, failure)
     elif passage.recoverable and attempts.recover(call, failure):
         passage.recover()

@@ -514,6 +514,19 @@ def test_keys_that_cannot_be_used_do_not_end_a_recovery() -> None:
     play(job, scripts, keys=4)
 
 
+def test_a_key_that_fails_in_the_middle_of_a_recovery_ends_it() -> None:
+    async def job(house: House) -> None:
+        refusal = await house.refusal(wishes=VERIFIED)
+        assert (refusal.code, refusal.said) == ("upstream_error", "one two three")  # type: ignore[attr-defined]
+        assert len(house.poe.calls) == 2
+
+    scripts: dict[tuple[str, str, str], list[Script]] = {
+        (MODEL, "*", "k0"): [CUT],
+        (MODEL, "*", "k1"): [("one two three", failed(Kind.NOT_COVERED))],
+    }
+    play(job, scripts, keys=4)
+
+
 def test_what_the_caller_is_told_is_the_first_failure() -> None:
     async def job(house: House) -> None:
         assert (await house.refusal(wishes=VERIFIED)).code == "upstream_error"

@@ -35,6 +35,8 @@ class Passage:
         """Another attempt begins."""
         self.begun = False
         self._held = []
+        if self._follower is not None:
+            self.recover()
         if self._left_bytes is not None:
             self._left_bytes = MAX_COLLECTED_BYTES
 
