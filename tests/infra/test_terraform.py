@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.github import environment_of
+from infra.terraform import written
 from tests.infra import write_schemas
 from tests.infra.schema_provider import load, serving
 from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, found
@@ -82,6 +84,11 @@ def test_hand_written_schemas_are_what_their_program_writes() -> None:
 def test_both_environments_are_made_of_the_same_parts(file: str) -> None:
     first, second = (ROOT / "environments" / name / file for name in ("staging", "production"))
     assert first.read_text() == second.read_text()
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_the_tasks_find_an_apps_environment_by_the_name_that_is_written_there(environment: str) -> None:
+    assert environment_of(written(environment, "app")) == environment
 
 
 def test_no_state_and_no_lock_of_local_builds_is_committed() -> None:

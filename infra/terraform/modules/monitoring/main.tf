@@ -10,6 +10,13 @@ locals {
     )
   })]
 
+  # The dashboard is written for any source and app; it opens with this environment's.
+  board = jsondecode(file("${path.module}/dashboards/overview.json"))
+  chosen = {
+    source = { text = "Fly ${var.environment}", value = "poe-proxy-fly-${var.environment}" }
+    app    = { text = var.app, value = var.app }
+  }
+
   contact_point = var.contact_point == null ? grafana_contact_point.email[0].name : var.contact_point
 }
 
@@ -21,8 +28,8 @@ resource "grafana_folder" "this" {
 # Terraform makes the data source; `invoke monitor.setup` puts the token into it, and state never learns that.
 resource "grafana_data_source" "fly" {
   type              = "prometheus"
-  name              = "Fly ${var.environment}"
-  uid               = "poe-proxy-fly-${var.environment}"
+  name              = local.chosen.source.text
+  uid               = local.chosen.source.value
   url               = var.prometheus_url
   json_data_encoded = jsonencode({ httpMethod = "POST", timeInterval = "15s" })
   http_headers      = { Authorization = "unset" }
@@ -35,9 +42,10 @@ resource "grafana_data_source" "fly" {
 resource "grafana_dashboard" "overview" {
   folder = grafana_folder.this.uid
   # One uid for each environment, since both may live in one Grafana.
-  config_json = jsonencode(merge(jsondecode(file("${path.module}/dashboards/overview.json")), {
-    uid   = "poe-proxy-${var.environment}"
-    title = "poe-proxy ${var.environment}"
+  config_json = jsonencode(merge(local.board, {
+    uid        = "poe-proxy-${var.environment}"
+    title      = "poe-proxy ${var.environment}"
+    templating = { list = [for v in local.board.templating.list : merge(v, { current = local.chosen[v.name] })] }
   }))
   overwrite = true
 }

@@ -76,6 +76,15 @@ run "the_dashboard_has_a_uid_of_its_environment" {
   }
 }
 
+run "the_dashboard_opens_with_this_environments_app" {
+  command = plan
+
+  assert {
+    condition     = { for v in jsondecode(grafana_dashboard.overview.config_json).templating.list : v.name => v.current.value } == { app = "poe-proxy-staging", source = "poe-proxy-fly-staging" }
+    error_message = "Source and app are chosen already."
+  }
+}
+
 run "a_contact_point_of_grafana_itself" {
   command = plan
 
