@@ -38,7 +38,9 @@ FIRST_EVENT_SECONDS = 30
 OVERHEAD_SECONDS = 0.05
 FULL = 0.8
 """Share of a machine's open requests or memory from which on it counts as nearly full."""
-MEBIBYTES = {"mb": 1, "gb": 1024}
+MAX_STREAMS = 2000
+MEMORY = re.compile(r"(\d+)\s*(mb|gb|)")
+SIZE = re.compile(r"(shared-cpu|performance)-(\d+)x")
 
 Severity = Literal["page", "ticket"]
 
@@ -150,10 +152,8 @@ def _is(state: str) -> str:
 
 def _machine(fly: Mapping[str, Any]) -> tuple[Alert, ...]:
     """One machine's limits, from fly.toml."""
-    streams = int(fly["http_service"]["concurrency"]["hard_limit"] * FULL)
-    size = re.fullmatch(r"(\d+)(mb|gb)", str(fly["vm"][0]["memory"]))
-    assert size, "fly.toml: [[vm]] memory is no size"
-    memory = int(int(size[1]) * MEBIBYTES[size[2]] * 2**20 * FULL)
+    streams = int(_requests(fly) * FULL)
+    memory = int(_mebibytes(fly) * 2**20 * FULL)
     return (
         Alert(
             "StreamsNearLimit",
@@ -177,6 +177,23 @@ def _machine(fly: Mapping[str, Any]) -> tuple[Alert, ...]:
             f"max by (instance) (changes({series('process_start_time_seconds')}[30m])) >= 3",
         ),
     )
+
+
+def _requests(fly: Mapping[str, Any]) -> int:
+    """How many open requests Fly lets through to one machine; the service itself stops at MAX_STREAMS."""
+    limits = fly.get("http_service", {}).get("concurrency", {})
+    return int(limits.get("hard_limit", MAX_STREAMS))
+
+
+def _mebibytes(fly: Mapping[str, Any]) -> int:
+    """A machine's memory: what fly.toml says, else what its size brings."""
+    machine = (fly.get("vm") or [{}])[0]
+    if found := MEMORY.fullmatch(str(machine.get("memory", "")).lower()):
+        return int(found[1]) * (1024 if found[2] == "gb" else 1)
+    size = SIZE.fullmatch(str(machine.get("size", "shared-cpu-1x")))
+    if not size:
+        raise ValueError("fly.toml: [[vm]] has neither a memory nor a size that is known")
+    return int(size[2]) * (256 if size[1] == "shared-cpu" else 2048)
 
 
 def rules() -> str:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from infra import alerts, generated
+from service.settings import described
 from tests.infra.promql import faults
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,14 +68,25 @@ def test_failing_outcomes_are_the_codes_that_no_caller_is_to_blame_for() -> None
     assert told <= set(alerts.FAILING)
 
 
-def test_limits_of_a_machine_come_from_fly_toml() -> None:
-    fly: dict[str, Any] = {
-        "http_service": {"concurrency": {"hard_limit": 50}},
-        "vm": [{"memory": "1gb"}],
-    }
+@pytest.mark.parametrize(
+    ("fly", "requests", "mebibytes"),
+    [
+        ({"http_service": {"concurrency": {"hard_limit": 50}}, "vm": [{"memory": "1gb"}]}, 50, 1024),
+        ({"vm": [{"memory": "512mb", "size": "shared-cpu-1x"}]}, 2000, 512),
+        ({"vm": [{"memory": 768}]}, 2000, 768),
+        ({"vm": [{"size": "shared-cpu-2x"}]}, 2000, 512),
+        ({"vm": [{"size": "performance-1x"}]}, 2000, 2048),
+        ({}, 2000, 256),
+    ],
+)
+def test_limits_of_a_machine_come_from_fly_toml(fly: dict[str, Any], requests: int, mebibytes: int) -> None:
     found = {alert.name: alert.expression for alert in alerts.alerts(fly)}
-    assert found["StreamsNearLimit"].endswith("> 40")
-    assert found["MemoryHigh"].endswith(f"> {int(0.8 * 2**30)}")
+    assert found["StreamsNearLimit"].endswith(f"> {int(requests * alerts.FULL)}")
+    assert found["MemoryHigh"].endswith(f"> {int(mebibytes * 2**20 * alerts.FULL)}")
+
+
+def test_without_a_limit_of_flys_the_services_own_counts() -> None:
+    assert int(next(each.default for each in described() if each.name == "MAX_STREAMS")) == alerts.MAX_STREAMS
 
 
 def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
