@@ -34,6 +34,9 @@ PAUSE_SECONDS = (0.25, 0.5)
 """Between two attempts with the same key."""
 LIMIT_WAIT_SECONDS = 5.0
 """A rate limit that passes within this time is waited for, once, where no other key is free."""
+POOLS_OWN = "The model could not be asked to the end with this key."
+A_KEYS_OWN = frozenset({"key", "key and model", "account"})
+"""What rests after failures of the pool's own; before any event they say that no model was asked."""
 PARAMETERS_LEARNED = 4
 """Members that one request may lose to a model's 400s before the 400 is believed."""
 SLOW_ANSWER_SECONDS = 900.0
@@ -73,6 +76,8 @@ class Attempts:
         self.asked = prompt.model
         self._routes: list[Route] = []
         self._tried: frozenset[str] = frozenset()
+        self._limited: frozenset[str] = frozenset()
+        """Those of the tried keys that were good for nothing but their rate."""
         self._later: list[Place] = []
         """Models that fell silent, with what is left to try of them once no fallback is."""
         self._learned = 0
@@ -86,6 +91,8 @@ class Attempts:
         self._begun: tuple[Way, ...] = ()
         self._failing: tuple[Way, ...] = ()
         self._last: Failure | Refusal | None = None
+        self._passing: Failure | None = None
+        """The latest failure that was Poe's or the network's."""
         self._open_next_model()
 
     async def next(self) -> tuple[Lease, UpstreamCall]:
@@ -146,8 +153,14 @@ class Attempts:
         """The attempt failed. Whatever follows, the failure counts."""
         self._last = failure
         self._count(call, failure.kind)
-        way = way_of(call.route)
-        if POLICY[failure.kind].passes and way not in self._failing:
+        if POLICY[failure.kind].passes:
+            self._passing = failure
+            self._count_against(way_of(call.route))
+        elif failure.kind is Kind.RATE_LIMITED:
+            self._limited |= {call.key_name}
+
+    def _count_against(self, way: Way) -> None:
+        if way not in self._failing:
             self._failing += (way,)
             self._trial = None
             self._means.circuits.failed(way)
@@ -164,6 +177,8 @@ class Attempts:
         assert last is not None
         if isinstance(last, Refusal):
             return last
+        if POLICY[last.kind].rests in A_KEYS_OWN and self._means.pool.usable_count(way_of(self._routes[0])[0]):
+            last = self._passing or Failure(Kind.BROKEN, POOLS_OWN)  # a key in trouble is no news while another works
         if last.kind is Kind.NO_SUCH_MODEL:
             return self._means.catalogue.not_found(self.asked)  # which knows what may have been meant
         return refusal_for(last)
@@ -242,7 +257,7 @@ class Attempts:
             self._return()
 
     def _begin_route(self) -> None:
-        self._tried = frozenset()
+        self._tried = self._limited = frozenset()
         self._repeats = 0
         self._same_key_left = False
 
@@ -274,7 +289,7 @@ class Attempts:
         """All usable keys have been tried by this way: wait for a limit that passes soon, or use the same key again."""
         if await self._waited_for_limit(way):
             return
-        if self._same_key_left and not (self._broke is not None and self._names):
+        if self._same_key_left and len(self._tried) == 1 and not (self._broke is not None and self._names):
             self._same_key_left = False
             self._tried = frozenset()
             await self._pause(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - spreads load, guards nothing
@@ -290,11 +305,11 @@ class Attempts:
         """Wait, once, for a rate limit of which Poe has said that it passes in a moment."""
         last = self._last
         told = isinstance(last, Failure) and last.kind is Kind.RATE_LIMITED and last.retry_after is not None
-        seconds = self._means.pool.soonest(way[0], frozenset())
-        if self._waited or not told or seconds > LIMIT_WAIT_SECONDS:
+        others = self._tried - self._limited
+        if self._waited or not told or (seconds := self._means.pool.soonest(way[0], others)) > LIMIT_WAIT_SECONDS:
             return False
         self._waited = True
-        self._tried = frozenset()
+        self._tried, self._limited = others, frozenset()
         await self._pause(seconds)
         return True
 
@@ -334,6 +349,7 @@ class Attempts:
             refused=refused,
             drop=record.drop,
             waiting=record.waiting,
+            accepted=lease.accepted,
             rates=lease.rates,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol
 
 from service.access.tokens import Tokens
-from service.attempts import Attempts, Means
+from service.attempts import A_KEYS_OWN, Attempts, Means
 from service.deadline import Deadlines
 from service.errors import POLICY, Failure, Refusal
 from service.events import Event
@@ -37,8 +37,6 @@ TELL_SECONDS = 0.1
 MAX_ENDED = 256
 """Requests that may have ended without their line being written."""
 COUNTED = frozenset({"chat", "models"})
-A_KEYS_OWN = frozenset({"key", "key and model", "account"})
-"""What rests after failures that come before any model is asked, if nothing came before them."""
 
 
 @frozen

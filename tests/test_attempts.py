@@ -198,7 +198,7 @@ def test_without_a_fallback_every_key_is_tried() -> None:
     async def job(house: House) -> None:
         refusal = await house.refusal()
         assert (refusal.status, refusal.code) == (502, "upstream_error")
-        assert {key for _, _, key in house.poe.calls} == {"k0", "k1", "k2"}
+        assert sorted(key for _, _, key in house.poe.calls) == ["k0", "k1", "k2"], "each of them once"
 
     play(job, {(MODEL, "*", "*"): [BROKEN]}, keys=3)
 
@@ -296,6 +296,33 @@ def test_another_key_is_better_than_waiting() -> None:
         assert house.poe.times[1] == house.poe.times[0]
 
     play(job, {(MODEL, "*", "k0"): [limited(2.0)]}, keys=2)
+
+
+def test_keys_that_failed_otherwise_are_not_asked_again_after_the_wait() -> None:
+    async def job(house: House) -> None:
+        assert await house.ask() == "fine"
+        assert [key for _, _, key in house.poe.calls] == ["k0", "k1", "k2", "k1"]
+
+    play(job, {(MODEL, "*", "*"): [BROKEN], (MODEL, "*", "k1"): [limited(2.0), ("fine",)]}, keys=3)
+
+
+@pytest.mark.parametrize("last", [Kind.RATE_LIMITED, Kind.DRY, Kind.KEY_REVOKED, Kind.NOT_COVERED])
+def test_a_key_in_trouble_is_not_what_the_caller_hears_of_while_another_works(last: Kind) -> None:
+    async def job(house: House) -> None:
+        refusal = await house.refusal()
+        assert (refusal.status, refusal.code) == (502, "upstream_error")
+        assert len(house.poe.calls) == 2
+
+    play(job, {(MODEL, "*", "k0"): [BROKEN], (MODEL, "*", "k1"): [(failed(last),)]}, keys=2)
+
+
+@pytest.mark.parametrize("last", [Kind.RATE_LIMITED, Kind.DRY, Kind.KEY_REVOKED, Kind.NOT_COVERED])
+def test_nor_where_its_answer_breaks_off(last: Kind) -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal()).code == "upstream_error"
+        assert len(house.poe.calls) == 1
+
+    play(job, {(MODEL, "*", "*"): [("one two", failed(last))]}, keys=2)
 
 
 # Circuits
