@@ -128,6 +128,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole; the next one begins with a head."""
         super().on_message_complete()
+        if not self.pipeline:  # a long body has paused reading, and who does not read does not see who leaves
+            self.flow.resume_reading()
         self._in_head = True
         self._head_bytes = 0
 
