@@ -80,9 +80,9 @@ class Arriving:
                 return await self._arriving()
             except Failure as failure:
                 self._broken = failure
-            data = self._content.unread()
-            if data:
-                return data
+        data = self._content.unread()
+        if data:
+            return data
         if self._reader.whole:
             return b""
         raise self._broken

@@ -20,6 +20,8 @@ MAX_INTERIM_ANSWERS = 16
 """Before the answer itself; one that is on its way says so once or twice."""
 MAX_UNREAD_BYTES = 256 * 1024
 """From here on a connection is not read from, until whoever asked has taken what came."""
+MAX_TAKEN_BYTES = 64 * 1024
+"""Of a body at a time: small events grow on their way, and a caller who does not read lets all of it lie in memory."""
 LARGEST_SINGLE_WRITE_BYTES = 256 * 1024
 """A larger body is written piece by piece, each when the one before is gone, so that it lies in memory only once."""
 
@@ -72,13 +74,31 @@ class Body:
         raise self._error
 
     def unread(self) -> bytes:
-        """What has come and nobody has taken."""
-        parts = self.parts
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
-        parts.clear()
-        if self.unread_bytes > MAX_UNREAD_BYTES and self.connection is not None:
+        """What has come and nobody has taken, or the first part of it where it is much."""
+        parts, was_paused = self.parts, self.unread_bytes > MAX_UNREAD_BYTES
+        if self.unread_bytes > MAX_TAKEN_BYTES:
+            data = self._first_part()
+        else:
+            data = parts[0] if len(parts) == 1 else b"".join(parts)
+            parts.clear()
+            self.unread_bytes = 0
+        if was_paused and self.unread_bytes <= MAX_UNREAD_BYTES and self.connection is not None:
             self.connection.resume()
-        self.unread_bytes = 0
+        return data
+
+    def _first_part(self) -> bytes:
+        size = count = 0
+        for part in self.parts:
+            if size + len(part) > MAX_TAKEN_BYTES:
+                break
+            size += len(part)
+            count += 1
+        taken, self.parts[:count] = self.parts[:count], []
+        if not taken and self.parts:  # one part that is larger than all that is taken at a time
+            taken, self.parts[0] = [self.parts[0][:MAX_TAKEN_BYTES]], self.parts[0][MAX_TAKEN_BYTES:]
+        data = b"".join(taken)
+        # What the framing took beside the parts is forgotten with the last of them.
+        self.unread_bytes = self.unread_bytes - len(data) if self.parts else 0
         return data
 
     def at_eof(self) -> bool:
