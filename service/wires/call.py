@@ -16,6 +16,10 @@ def _nothing(name: str) -> None:
     """What happens to the name of a member where nobody wants to know."""
 
 
+def _no_news() -> None:
+    """What happens where nobody wants to know that Poe takes the key."""
+
+
 @frozen
 class UpstreamCall:
     """A prompt on its way to one route with one key.
@@ -25,7 +29,8 @@ class UpstreamCall:
     `idle` between two events after it. `notice` takes a sentence for `x-proxy-notice`.
     `refused` names request members that this route is known to answer with 400; `drop` takes the name of one that was
     left out for that. The wire adds what it waits to `waiting`. `rates` takes what the head of an answer, whatever its
-    status, says of the account's rate: requests a minute, how many are left, and for how many seconds.
+    status, says of the account's rate: requests a minute, how many are left, and for how many seconds. `accepted` hears
+    that Poe has begun to work with this key, where that can be told before any event.
     """
 
     prompt: Prompt
@@ -39,5 +44,6 @@ class UpstreamCall:
     notice: Callable[[str], None]
     refused: frozenset[str] = frozenset()
     drop: Callable[[str], None] = _nothing
+    accepted: Callable[[], None] = _no_news
     rates: Callable[[int | None, int | None, float | None], None] | None = None
     waiting: Waiting = field(default_factory=Waiting)

@@ -93,6 +93,7 @@ class ChatWire:
         tell_rates(response, call)
         if response.status != 200:
             raise await failure_from_response(response, secret=call.secret)
+        call.accepted()
         return response
 
     def _keep(self, events: list[Event]) -> None:
