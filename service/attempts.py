@@ -77,7 +77,7 @@ class Attempts:
         self._routes: list[Route] = []
         self._tried: frozenset[str] = frozenset()
         self._limited: frozenset[str] = frozenset()
-        """Those of the tried keys that were good for nothing but their rate."""
+        """Those of the tried keys of which Poe has said when their rate allows more."""
         self._later: list[Place] = []
         """Models that fell silent, with what is left to try of them once no fallback is."""
         self._learned = 0
@@ -156,7 +156,7 @@ class Attempts:
         if POLICY[failure.kind].passes:
             self._passing = failure
             self._count_against(way_of(call.route))
-        elif failure.kind is Kind.RATE_LIMITED:
+        elif failure.kind is Kind.RATE_LIMITED and failure.retry_after is not None:
             self._limited |= {call.key_name}
 
     def _count_against(self, way: Way) -> None:
@@ -303,10 +303,11 @@ class Attempts:
 
     async def _waited_for_limit(self, way: Way) -> bool:
         """Wait, once, for a rate limit of which Poe has said that it passes in a moment."""
-        last = self._last
-        told = isinstance(last, Failure) and last.kind is Kind.RATE_LIMITED and last.retry_after is not None
         others = self._tried - self._limited
-        if self._waited or not told or (seconds := self._means.pool.soonest(way[0], others)) > LIMIT_WAIT_SECONDS:
+        if self._waited or not self._limited:
+            return False
+        seconds = self._means.pool.soonest(way[0], others)
+        if seconds > LIMIT_WAIT_SECONDS:
             return False
         self._waited = True
         self._tried, self._limited = others, frozenset()
