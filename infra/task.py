@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import functools
-from typing import NoReturn
+from collections.abc import Callable
+from typing import Any, NoReturn
 
 import invoke
 
@@ -21,8 +22,20 @@ class ExitCode(enum.IntEnum):
     DRIFT = 4
 
 
+class Lasting(invoke.Task[Callable[..., Any]]):
+    """A task that can tell its flags more than once: invoke's own forgets what they mean as it tells them."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[invoke.Argument]:
+        """The flags, with what each one means."""
+        meanings = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = meanings
+
+
 # Short flags made from first letters would take `-h` from `--help` and give it to `--host`.
-task = functools.partial(invoke.task, auto_shortflags=False)
+task = functools.partial(invoke.task, auto_shortflags=False, klass=Lasting)
 
 
 def end(code: int, message: str = "") -> NoReturn:

@@ -125,6 +125,14 @@ def test_no_task_has_short_flags_or_a_flag_without_a_meaning() -> None:
             assert flag.help, f"{context.name} --{flag.name}"
 
 
+def test_a_task_tells_its_flags_more_than_once() -> None:
+    @task(help={"machines": "N: how many"})
+    def scale(c: Context, machines: int = 1) -> None:
+        """Scale."""
+
+    assert [flag.help for _ in range(2) for flag in scale.get_arguments()] == ["N: how many"] * 2
+
+
 def test_every_task_says_in_one_line_what_it_does() -> None:
     for name in tasks.namespace.task_names:
         summary = (tasks.namespace[name].__doc__ or "").strip().partition("\n")[0]
