@@ -23,7 +23,6 @@ from service.settings import load
 START_SECONDS = 30.0
 POLL_SECONDS = 0.01
 END_SECONDS = 10.0
-LAST_WORDS = 5
 
 
 @contextmanager
@@ -84,5 +83,5 @@ def _port(process: BaseProcess, log: Path) -> int:
             if line.endswith(b"\n") and b'"serving"' in line:
                 return int(orjson.loads(line)["port"])
         time.sleep(POLL_SECONDS)
-    last = log.read_text(errors="replace").splitlines()[-LAST_WORDS:]
-    raise BenchError(f"the gateway did not start: {' | '.join(last) or 'it said nothing'}")
+    last = log.read_text(errors="replace").splitlines()[-1:]
+    raise BenchError(f"the gateway did not start: {''.join(last) or 'it said nothing'}")

@@ -26,8 +26,6 @@ AT_ONCE = 8
 """Gateways that start side by side."""
 LISTED_SECONDS = 15.0
 POLL_SECONDS = 0.02
-TOGETHER = 40
-"""Faults that run side by side at most; they wait far more than they work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +52,48 @@ async def of_ours(
 
     Raises BenchError where a gateway does not start.
     """
-    starting, running = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(TOGETHER)
+    cells = sorted([(fault, wire) for fault in faults for wire in wires], key=lambda cell: -cell[0].hang)
+    # Starting costs processor time, which would be missing where seconds are measured: so all begin when all are there.
+    starting, ready = asyncio.Semaphore(AT_ONCE), asyncio.Barrier(len(cells))
     async with Upstream(models(profile), word_seconds=profile.word_seconds) as upstream:
 
         async def one(fault: Fault, wire: Wire) -> Verdict:
-            with ExitStack() as stack:
-                async with running:
-                    token = secrets.token_urlsafe(32)
-                    environment = _environment(profile, upstream.port, token)
+            stack = ExitStack()
+            try:
+                try:
                     async with starting:
-                        entered = asyncio.to_thread(
-                            stack.enter_context, gateway(environment, logs / f"{fault.id}-{wire}.log")
-                        )
-                        endpoint = Endpoint(f"http://127.0.0.1:{await entered}/v1", token, wire)
-                        await _listed(endpoint, fault.model)
-                    try:
-                        return await Course(fault, wire, profile, upstream, endpoint).run()
-                    finally:
-                        await asyncio.to_thread(stack.close)
+                        log = logs / f"{fault.id}-{wire}.log"
+                        endpoint = await _started(stack, profile, upstream.port, log, wire, fault.model)
+                except BaseException:
+                    await ready.abort()
+                    raise
+                await ready.wait()
+                return await Course(fault, wire, profile, upstream, endpoint).run()
+            finally:
+                await asyncio.to_thread(stack.close)
 
-        cells = sorted([(fault, wire) for fault in faults for wire in wires], key=lambda cell: -cell[0].hang)
-        verdicts = await asyncio.gather(*[one(*cell) for cell in cells])
-    found = {(fault.id, wire): verdict for (fault, wire), verdict in zip(cells, verdicts, strict=True)}
-    return Scorecard(profile, {wire: {fault.id: found[fault.id, wire] for fault in faults} for wire in wires})
+        outcomes = await asyncio.gather(*[one(*cell) for cell in cells], return_exceptions=True)
+    # Of those that only waited for one that never came, nothing is to be told.
+    failed = [each for each in outcomes if isinstance(each, BaseException)]
+    for error in sorted(failed, key=lambda each: isinstance(each, asyncio.BrokenBarrierError)):
+        raise error
+    verdicts = {cell: each for cell, each in zip(cells, outcomes, strict=True) if isinstance(each, Verdict)}
+    return Scorecard(profile, {wire: {fault.id: verdicts[fault, wire] for fault in faults} for wire in wires})
+
+
+async def _started(
+    stack: ExitStack, profile: Profile, upstream_port: int, log: Path, wire: Wire, model: str
+) -> Endpoint:
+    """A gateway that knows the upstream's models; it ends with the stack."""
+    token = secrets.token_urlsafe(32)
+    environment = _environment(profile, upstream_port, token)
+    port = await asyncio.to_thread(stack.enter_context, gateway(environment, log))
+    endpoint = Endpoint(f"http://127.0.0.1:{port}/v1", token, wire)
+    try:
+        await _listed(endpoint, model)
+    except (TimeoutError, aiohttp.ClientError) as error:
+        raise BenchError(f"{log.stem}: the gateway does not list the upstream's models") from error
+    return endpoint
 
 
 async def of_yours(

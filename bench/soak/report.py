@@ -38,4 +38,5 @@ def _rows(found: Soaked) -> Iterator[str]:
             yield f"| {name} | {had} | {has} |"
     sums = [sum(count for name, count in counts.items() if name.startswith(OBJECTS)) for counts in (before, after)]
     yield f"| objects of the service | {sums[0]} | {sums[1]} |"
-    yield f"| memory, MB | {found.before.rss_mb:.1f} | {found.after.rss_mb:.1f} |"
+    yield f"| memory in use, MB | {found.before.rss_mb:.1f} | {found.after.rss_mb:.1f} |"
+    yield f"| memory free but not given back, MB | {found.before.slack_mb:.1f} | {found.after.slack_mb:.1f} |"

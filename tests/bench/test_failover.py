@@ -288,3 +288,18 @@ def test_the_table_has_a_place_in_a_document() -> None:
     assert "old" not in placed
     with pytest.raises(ValueError, match="no place"):
         report.placed(card, "nothing here")
+
+
+@forking
+def test_one_gateway_that_does_not_start_ends_the_whole_run(tmp_path: Path) -> None:
+    broken = replace(SHORT, scale=0.0)  # a timeout of no seconds at all is refused
+    with pytest.raises(BenchError, match="must be above 0"):
+        asyncio.run(of_ours(broken, tmp_path, faults=[BY_ID["S12"], BY_ID["S13"]]))
+
+
+def test_the_documents_table_has_the_faults_of_today() -> None:
+    _, _, table = (ROOT / "docs/failures.md").read_text().partition(report.BEGIN)
+    told = [
+        line.split(" | ")[:2] for line in table.partition(report.END)[0].splitlines() if line.startswith(("| S", "| L"))
+    ]
+    assert told == [[f"| {fault.id}", fault.title] for fault in FAULTS]
