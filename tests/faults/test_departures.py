@@ -240,7 +240,6 @@ def test_a_caller_who_leaves_stops_everything(
         assert states <= {"usable", "limited" if stage.script is limited else "usable"}
 
 
-@pytest.mark.xfail(reason="the server does not read behind a body above 64 KiB, and so does not see who leaves")
 @pytest.mark.parametrize("kilobytes", [300, 3000])
 def test_a_caller_with_a_long_prompt_is_seen_to_leave(server: Running, proxy: FaultProxy, kilobytes: int) -> None:
     proxy.reset(Rule(silent))

@@ -192,6 +192,7 @@ def check(world: World, requests: list[Request], gateway: Gateway) -> None:
             of_one_attempt(request, mine)
         if request.refusal is not None:
             honest(request, request.refusal, mine)
+            true_of_the_pool(request.refusal, set(request.states_at_end.values()))
 
 
 def no_call_after_the_commit(request: Request, mine: list[Attempt]) -> None:
@@ -225,11 +226,8 @@ def honest(request: Request, refusal: Refusal, mine: list[Attempt]) -> None:
         assert Kind.SILENT in failed
 
 
-def true_of_the_pool(request: Request) -> None:
+def true_of_the_pool(refusal: Refusal, states: set[str]) -> None:
     """A caller hears of dry, revoked or resting keys only where there is no other."""
-    refusal, states = request.refusal, set(request.states_at_end.values())
-    if refusal is None:
-        return
     if refusal.code == "insufficient_points":
         assert not {"usable", "limited", "resting"} & states, states
     if refusal.code == "no_usable_key":
@@ -261,21 +259,11 @@ def _quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, "service.keys")
 
 
-@pytest.mark.xfail(reason="a second answer that a key's own failure breaks off is followed by a third, glued on")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_whatever_fails_the_caller_gets_the_whole_answer_or_an_honest_error(part: int) -> None:
     ends = play_all(range(part, SCHEDULES, PARTS), check)
     # A mix in which nearly nothing, or nearly everything, goes well shows little.
     assert min(ends["answer"], ends["refusal"], ends["cancelled"]) > ends.total() / 8, ends
-
-
-@pytest.mark.xfail(reason="an answer that breaks off tells of the pool's trouble while another key is left")
-def test_the_pools_trouble_is_told_only_where_no_key_is_left() -> None:
-    def checked(world: World, requests: list[Request], gateway: Gateway) -> None:
-        for request in requests:
-            true_of_the_pool(request)
-
-    play_all(range(SCHEDULES), checked)
 
 
 def told(world: World, requests: list[Request]) -> str:

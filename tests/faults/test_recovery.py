@@ -141,7 +141,6 @@ def test_a_key_that_is_refused_before_the_model_is_asked_gives_way_to_the_next(
     assert len({call.key for call in calls}) == len(calls) == 3
 
 
-@pytest.mark.xfail(reason="a second answer that a key's own failure breaks off is followed by a third, glued on")
 @wires
 @pytest.mark.parametrize("count", [2, 4, 6])
 def test_a_second_answer_that_a_keys_own_failure_breaks_off_is_the_end(
