@@ -23,7 +23,6 @@ SHORT_SECONDS = 5.0
 LONG_SECONDS = 120.0
 
 
-@pytest.mark.xdist_group("failover")
 def test_nothing_is_left_over_after_a_few_seconds(tmp_path: Path) -> None:
     found = soak(SHORT_SECONDS, 1, tmp_path)
     assert found.clean, report.markdown(found)
@@ -37,7 +36,6 @@ def test_nothing_is_left_over_after_two_minutes(tmp_path: Path, record_property:
     assert found.clean, report.markdown(found)
 
 
-@pytest.mark.xdist_group("failover")
 def test_planted_leaks_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "SHORTEST_WARM_UP_SECONDS", 0.5)
     monkeypatch.setattr(plan, "QUIET_SECONDS", 1.5)
