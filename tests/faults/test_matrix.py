@@ -24,11 +24,12 @@ from tests.faults.table import RETRY_AFTER_SECONDS, WORDS_BEFORE, Fate
 from tests.running import Running
 
 FIRST_EVENT_SECONDS = 0.3
-LIMITS = {
+IMPATIENT = {
     "FIRST_EVENT_TIMEOUT": str(FIRST_EVENT_SECONDS),
     "ANSWER_TIMEOUT": "0.4",
     "IDLE_TIMEOUT": "0.3",
 }
+"""For faults that are nothing but silence; others have the usual limits, which no busy machine comes near."""
 CLOSED_SECONDS = 0.2
 """Within this time an upstream's call is closed once it is decided that it has failed."""
 SLACK_SECONDS = 0.4
@@ -73,7 +74,7 @@ def play(stage: Stage, cell: Cell) -> Outcome:
     assert maker is not None
     only_first = {1} if cell.others == "other_good" else None
     stage.proxy.reset(Rule(lambda call: maker(speech_for(call)), wire=cell.wire, nth=only_first))
-    with fresh(stage.server, stage.proxy.url, **LIMITS) as gateway:
+    with fresh(stage.server, stage.proxy.url, **(IMPATIENT if cell.fault.stalls else {})) as gateway:
         began = time.monotonic()
         response = ask(stage.client, gateway.url, stream=cell.shape == "streamed", wire=cell.wire)
         told_at = time.monotonic()
