@@ -1,4 +1,4 @@
-"""The generated part of docs/failures.md: the failure table, as the service itself tells it."""
+"""The generated part of docs/failures.md: the failure table, as the service tells it, and the matrix of the tests."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ END = "<!-- Here it ends. -->\n"
 
 
 def files() -> dict[Path, str]:
-    """The page with its table made anew."""
+    """The page with its tables made anew."""
     before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    table = subprocess.run(
-        (sys.executable, "-m", "service", "failures"), cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    return {PAGE: f"{before}{BEGIN}\n{table}\n{END}{after}"}
+    table, matrix = _told("service", "failures"), _told("tests.faults.page")
+    return {PAGE: f"{before}{BEGIN}\n{table}\n## The matrix\n\n{matrix}\n{END}{after}"}
+
+
+def _told(module: str, *arguments: str) -> str:
+    command = (sys.executable, "-m", module, *arguments)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout

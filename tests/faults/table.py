@@ -39,6 +39,11 @@ class Fate:
     pool: bool = False
     type: str = "invalid_request_error"
 
+    def after_the_commit_point(self) -> Fate:
+        """What a caller is told of a failure in the middle: the pool's own trouble is none of its business, since other
+        keys are left."""
+        return Fate(502, "upstream_error", type="server_error", state=self.state) if self.pool else self
+
 
 PASSING = Fate(502, "upstream_error", type="server_error")
 FATES: dict[Kind, Fate] = {

@@ -112,7 +112,7 @@ def check(outcome: Outcome) -> None:
     kind = failed_as(outcome)
     fate = cell.fates[kind]
     if cell.moment == "after":
-        told(outcome, behind_the_commit_point(fate), attempts=1)
+        told(outcome, fate.after_the_commit_point(), attempts=1)
         state_of_keys(outcome, {1: fate.state})
     elif not fate.moves:
         told(outcome, fate, attempts=1)
@@ -133,12 +133,6 @@ def failed_as(outcome: Outcome) -> Kind:
     kind = Kind(words.pop())
     assert kind in outcome.cell.fates
     return kind
-
-
-def behind_the_commit_point(fate: Fate) -> Fate:
-    """What a caller is told of a failure in the middle: the pool's own trouble is none of its business, since other
-    keys are left."""
-    return Fate(502, "upstream_error", type="server_error", state=fate.state) if fate.pool else fate
 
 
 def answered(outcome: Outcome, *, attempts: int, results: list[str]) -> None:
