@@ -46,7 +46,8 @@ class Queue(Generic[Item]):
         return len(self._waiters)
 
     def __iter__(self) -> Iterator[Waiter[Item]]:
-        return iter(list(self._waiters))
+        # Who was cancelled in this moment has not left yet, and can be given nothing any more.
+        return iter([waiter for waiter in self._waiters if not waiter.turn.cancelled()])
 
     def join(self, waiter: Waiter[Item]) -> None:
         """Stand at the end of the line."""

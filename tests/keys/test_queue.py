@@ -159,6 +159,21 @@ async def test_who_is_cancelled_in_the_moment_of_his_turn_gives_it_to_the_next(l
 
 
 @on_a_fake_clock
+async def test_who_is_cancelled_just_before_his_turn_is_passed_over(loop: ClockLoop) -> None:
+    scene = Scene(loop, limit_per_minute=1)
+    scene.use_up(1)
+    first, second = scene.ask("first"), scene.ask("second")
+    await scene.settled()
+    first.cancel()
+    loop.forward(60.5)
+    scene.pool.look()  # before the one who was cancelled has had time to leave
+    await asyncio.wait([first, second])
+    assert first.cancelled()
+    assert scene.order == ["second"]
+    assert scene.pool.waiting == 0
+
+
+@on_a_fake_clock
 async def test_who_is_cancelled_in_the_moment_of_his_refusal_just_leaves(loop: ClockLoop) -> None:
     problems: list[dict[str, Any]] = []
     loop.set_exception_handler(lambda _, context: problems.append(context))
