@@ -49,7 +49,7 @@ class Before:
 def deploy(session: Session, image: str = "", strategy: str = "") -> dict[str, Any]:
     """Build and deploy, test every machine, and go back to the earlier release when anything fails.
 
-    Runs: flyctl config validate · status · releases · config show · deploy · status · (on failure) deploy --image
+    Runs: flyctl config validate · status · releases · config show · deploy · status; on failure deploy --image
     """
     check_image(image)
     strategy = checked_strategy(session, strategy)
@@ -137,7 +137,7 @@ def validate(session: Session) -> None:
 
 def toml_problems(session: Session) -> list[str]:
     """What flyctl lets pass in fly.toml and the service could not live with."""
-    defaults = {each.name: each.default for each in service.settings()}
+    defaults = {each.name: each.default for each in session.settings}
     env = {**defaults, **{name: str(value) for name, value in session.config.values.get("env", {}).items()}}
     return fly_toml.problems(
         session.config,

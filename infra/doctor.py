@@ -7,7 +7,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import certs, deploy, fly_toml, http, monitor, secrets, service, shapes
+from infra import certs, deploy, fly_toml, http, monitor, secrets, shapes
 from infra.fly import FlyError
 from infra.fly_task import fly_task
 from infra.session import Session
@@ -77,7 +77,14 @@ def flyctl_problem(answer: Mapping[str, Any]) -> str:
 
 def _looked(session: Session) -> list[Finding]:
     """First what everything else stands on, then the rest at once."""
-    found = _all_at_once([lambda: _tools(session), lambda: _poe(), lambda: _fly_toml(session)])
+    _ = session.settings, session.config  # read once, before threads would read them several times
+    found = _all_at_once(
+        {
+            "tools": lambda: _tools(session),
+            "Poe": lambda: _poe(session),
+            "fly.toml": lambda: _fly_toml(session),
+        }
+    )
     if not found[0].good:
         return found
     found.append(_caught("login", lambda: _login(session)))
@@ -88,24 +95,22 @@ def _looked(session: Session) -> list[Finding]:
     except FlyError as failed:
         return [*found, Finding("app", False, str(failed.message), "./dev setup", ExitCode(failed.code))]
     found.append(Finding("app", True, f"{status.name} in {status.organization}, v{status.version}"))
-    looks: list[Look] = [
-        lambda: _secrets(session),
-        lambda: _addresses(session),
-        lambda: _certificates(session),
-        lambda: _tokens(session),
-        lambda: _health(session, status),
-        lambda: _clock(session),
-        lambda: _drift(session, status),
-    ]
-    return found + _all_at_once(looks)
+    return found + _all_at_once(
+        {
+            "secrets": lambda: _secrets(session),
+            "addresses": lambda: _addresses(session),
+            "certificates": lambda: _certificates(session),
+            "deploy token": lambda: _tokens(session),
+            "health": lambda: _health(session, status),
+            "clock": lambda: _clock(session),
+            "drift": lambda: _drift(session, status),
+        }
+    )
 
 
-def _all_at_once(looks: Sequence[Look]) -> list[Finding]:
-    names = ("tools", "Poe", "fly.toml") if len(looks) == 3 else (
-        "secrets", "addresses", "certificates", "deploy token", "health", "clock", "drift"
-    )  # fmt: skip
+def _all_at_once(looks: Mapping[str, Look]) -> list[Finding]:
     with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(_caught, names, looks))
+        return list(pool.map(_caught, looks.keys(), looks.values()))
 
 
 def _caught(name: str, look: Look) -> Finding:
@@ -208,8 +213,8 @@ def _clock(session: Session) -> Finding:
     return Finding("clock", good, "right" if good else f"{skew:+.0f} s off", fix)
 
 
-def _poe() -> Finding:
-    default = next(each.default for each in service.settings() if each.name == "POE_BASE_URL")
+def _poe(session: Session) -> Finding:
+    default = next(each.default for each in session.settings if each.name == "POE_BASE_URL")
     answer = http.get(f"{os.environ.get('POE_BASE_URL') or default}/v1/models", seconds=ANSWER_SECONDS)
     good = 200 <= answer.status < 500
     return Finding("Poe", good, "answers" if good else str(answer), "" if good else "is there a way to the network?")

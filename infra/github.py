@@ -103,13 +103,14 @@ def refresh(session: Session, drawer: Drawer, secrets: Mapping[str, str]) -> Non
 
 def _gh(session: Session, *arguments: str, stdin: bytes = b"", writes: bool = False) -> str:
     argv = ["gh", *arguments]
-    if session.dry_run:
+    if session.dry_run and writes:
         session.console.note(session.redact(shlex.join(argv)))
-        if writes:
-            return ""
+        return ""
     finished = process.run(
         argv, environ=environ.for_gh(os.environ), stdin=stdin, seconds=SECONDS, folder=session.folder
     )
+    if session.dry_run:
+        session.console.note(session.redact(shlex.join(argv)))
     if finished.code:
         line = session.redact(finished.stderr or finished.stdout).strip().partition("\n")[0][:200]
         raise GithubError(f"gh {arguments[0]}: {line or f'ended with {finished.code}'}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import fly_toml, service, shapes
+from infra import fly_toml, shapes
 from infra import regions as all_regions
 from infra.fly import wrong_use
 from infra.fly_task import fly_task
@@ -51,21 +51,21 @@ def show(session: Session) -> dict[str, Any]:
 def count(session: Session, machines: int = 0) -> dict[str, Any]:
     """Set the number of machines, spread over the regions there are. Limits and key states are each machine's own.
 
-    Runs: flyctl scale show · scale count (once for each region that changes) · scale show
+    Runs: flyctl scale show · scale count · scale show, once for each region that changes
     """
     if not 1 <= machines <= MOST_MACHINES:
         raise wrong_use(f"--machines N is missing or not from 1 to {MOST_MACHINES} (`./dev destroy` removes the app)")
     with session.alone():
         now = regions_now(session)
         where = sorted(now, key=lambda region: (-now[region], region)) or [session.config.region]
-        return spread(session, now, shares(machines, where, now))
+        return spread(session, now, shares(machines, where))
 
 
 @fly_task(name="regions", help={"regions": "LIST: the regions, separated by commas; none else keeps machines"})
 def move(session: Session, regions: str = "") -> dict[str, Any]:
     """Have machines in these regions and nowhere else, at least one in each.
 
-    Runs: flyctl scale show · scale count (once for each region that changes) · scale show
+    Runs: flyctl scale show · scale count · scale show, once for each region that changes
     """
     wanted = checked_regions(regions)
     with session.alone():
@@ -74,7 +74,7 @@ def move(session: Session, regions: str = "") -> dict[str, Any]:
         gone = [region for region in now if region not in wanted]
         if gone and not session.console.confirm(f"Give up the machines in {', '.join(gone)}?", yes=session.yes):
             raise wrong_use("nothing was changed")
-        return spread(session, now, {**dict.fromkeys(gone, 0), **shares(total, wanted, now)})
+        return spread(session, now, {**dict.fromkeys(gone, 0), **shares(total, wanted)})
 
 
 @fly_task(
@@ -137,7 +137,7 @@ def regions_now(session: Session) -> dict[str, int]:
     return {region: number for region, number in found.items() if number}
 
 
-def shares(total: int, where: Sequence[str], now: Mapping[str, int]) -> dict[str, int]:
+def shares(total: int, where: Sequence[str]) -> dict[str, int]:
     """So many machines for each region that all have about the same; the first ones have one more."""
     least, rest = divmod(total, len(where))
     return {region: least + (place < rest) for place, region in enumerate(where)}
@@ -225,7 +225,7 @@ def _auto_changes(least: str) -> list[tuple[str, str, object]]:
 
 def _limit_changes(session: Session, soft: int, hard: int) -> list[tuple[str, str, object]]:
     limits = session.config.service.get("concurrency", {})
-    most = int(next(each.default for each in service.settings() if each.name == "MAX_STREAMS"))
+    most = int(next(each.default for each in session.settings if each.name == "MAX_STREAMS"))
     most = int(session.config.values.get("env", {}).get("MAX_STREAMS", most))
     new_soft, new_hard = soft or limits.get("soft_limit", 20), hard or limits.get("hard_limit", most)
     if soft < 0 or hard < 0 or not new_soft <= new_hard <= most:

@@ -10,7 +10,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import credentials, deploy, github, import_lines, service, shapes, smoke, waiting
+from infra import credentials, deploy, github, import_lines, shapes, smoke, waiting
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import wrong_use
 from infra.fly_task import fly_task
@@ -123,7 +123,7 @@ def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
     """
     if not SECRET_NAME.fullmatch(name):
         raise wrong_use("--name FLY_SECRET is missing; `./dev secrets.list` shows the names")
-    if name in needed():
+    if name in needed(session):
         raise wrong_use(f"the service does not start without {name}; `./dev secrets` puts another value in its place")
     with session.alone():
         if name not in {each.name for each in listed(session)}:
@@ -141,7 +141,7 @@ def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
 def new_token(session: Session, name: str = credentials.TENANT) -> dict[str, str]:
     """Make an access token and print it as NAME:TOKEN, for a file that `secrets --tokens-file` takes.
 
-    Runs: nothing of Fly; the token is random and known to nobody else.
+    Runs: nothing of flyctl; the token is random and known to nobody else.
     """
     if not TENANT_NAME.fullmatch(name):
         raise wrong_use(f"--name {quoted(name)}: small letters, digits, _ and -, at most 32")
@@ -155,14 +155,14 @@ def listed(session: Session) -> tuple[Secret, ...]:
     return shapes.secrets(session.fly.json("secrets list", app=session.app))
 
 
-def needed() -> frozenset[str]:
+def needed(session: Session) -> frozenset[str]:
     """The secrets without which the service does not start on Fly."""
-    return frozenset(each.name for each in service.settings() if each.secret)
+    return frozenset(each.name for each in session.settings if each.secret)
 
 
 def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str]]:
     """What is not as it should be: name, problem and fix of each."""
-    settings = service.settings()
+    settings = session.settings
     names = {each.name for each in found}
     env = session.config.values.get("env", {})
     wanted = [each.name for each in settings if each.secret]

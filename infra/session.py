@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from infra import fly, fly_toml
+from infra import fly, fly_toml, service
 from infra.console import Console
 from infra.fly import Fly, wrong_use
 from infra.record import Drawer
 from infra.redact import Redactor
+from infra.service import Setting
 
 APP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -39,14 +40,17 @@ class Session:
         name = self.given_app or os.environ.get("FLY_APP", "") or self.config.app
         if not name:
             raise wrong_use('no app: give --app NAME, set FLY_APP, or write app = "NAME" into fly.toml')
-        if not APP_NAME.fullmatch(name):
-            raise wrong_use(f"{quoted(name)} is no app name: small letters, digits and dashes, at most 63")
-        return name
+        return checked_app(name)
 
     @cached_property
     def config(self) -> fly_toml.FlyToml:
         """fly.toml as it is on disk when first asked for."""
         return fly_toml.read(self.folder)
+
+    @cached_property
+    def settings(self) -> tuple[Setting, ...]:
+        """The service's settings."""
+        return service.settings()
 
     @property
     def url(self) -> str:
@@ -70,6 +74,13 @@ class Session:
         self.console.done(name, text)
 
 
+def checked_app(name: str) -> str:
+    """An app's name as Fly takes them."""
+    if not APP_NAME.fullmatch(name):
+        raise wrong_use(f"{quoted(name)} is no app name: small letters, digits and dashes, at most 63")
+    return name
+
+
 def quoted(text: str) -> str:
     """A value as an error may show it: one line, not long."""
     return repr(text if len(text) <= 40 else text[:40] + "…")
@@ -78,6 +89,8 @@ def quoted(text: str) -> str:
 @contextmanager
 def opened(app: str, *, dry_run: bool, as_json: bool, yes: bool) -> Iterator[Session]:
     """A session for as long as a task runs."""
+    if app:
+        checked_app(app)
     redact = Redactor()
     for name in ("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"):
         redact.add(os.environ.get(name, ""))

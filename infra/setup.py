@@ -349,7 +349,7 @@ def _scaled(session: Session, wishes: Wishes, found: Found) -> bool:
     now = {wishes.region: 1} if planned else scale.regions_now(session)
     if sum(now.values()) == wishes.machines:
         return False
-    scale.spread(session, now, scale.shares(wishes.machines, list(now) or [wishes.region], now))
+    scale.spread(session, now, scale.shares(wishes.machines, list(now) or [wishes.region]))
     return True
 
 

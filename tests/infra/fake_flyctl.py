@@ -6,6 +6,7 @@ Faults on demand: `state["faults"]` holds `{"command", "nth", "how"}`; see `FAUL
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -66,13 +67,19 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def run(words: Sequence[str], stdin: bytes, environ: Mapping[str, str], path: Path) -> Answer:
-    """One call: exit code and both outputs; the state on disk is changed."""
+    """One call: exit code and both outputs; the state on disk is changed. Calls take turns."""
+    with open(path.with_suffix(".lock"), "w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        return _run(words, stdin, environ, path)
+
+
+def _run(words: Sequence[str], stdin: bytes, environ: Mapping[str, str], path: Path) -> Answer:
     state = load(path)
     state["calls"].append(list(words))
-    save(path, state)
     try:
         name, flags, arguments = parsed(words)
     except ValueError as wrong:
+        save(path, state)
         return 1, "Usage:\n  flyctl [flags]\n", f"Error: {wrong}\n"
     fault = _fault(state, name)
     save(path, state)
@@ -82,7 +89,7 @@ def run(words: Sequence[str], stdin: bytes, environ: Mapping[str, str], path: Pa
         return 1, "", FAULTS[fault] + "\n"
     if name != "version" and not _token(environ):
         return 1, "", "Error: no access token available. Please login with 'flyctl auth login'\n"
-    if _token(environ) == "expired":
+    if name != "version" and _token(environ) == "expired":
         return 1, "", FAULTS["401"] + "\n"
     fly = Fly(state, flags, arguments, stdin, environ)
     try:
@@ -503,7 +510,10 @@ def _converged(expected: int, now: Mapping[str, int], regions: Sequence[str]) ->
 
 
 if __name__ == "__main__":
-    code, out, err = run(sys.argv[2:], sys.stdin.buffer.read(), os.environ, Path(sys.argv[1]))
+    try:
+        code, out, err = run(sys.argv[2:], sys.stdin.buffer.read(), os.environ, Path(sys.argv[1]))
+    except KeyboardInterrupt:
+        code, out, err = 127, "", ""
     sys.stdout.write(out)
     sys.stderr.write(err)
     sys.exit(code)

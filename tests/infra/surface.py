@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+MANY = {"apps destroy": (1, 9), "tokens revoke": (1, 9), "secrets unset": (1, 9), "scale count": (1, 9)}
+"""How many arguments make sense where flyctl itself checks nothing; elsewhere it ignores surplus ones in silence."""
 FILE = Path(__file__).with_name("flyctl_surface.json")
 
 
@@ -30,8 +32,8 @@ def parsed(words: Sequence[str]) -> tuple[str, dict[str, str], list[str]]:
     row = commands[name]
     known = {**row["flags"], **surface()["global"]}
     flags, arguments = _apart(words[length:], known, row.get("short", {}))
-    most = row["max"] if row["max"] is not None else {"scale count": 1, "tokens revoke": 9}.get(name, 0)
-    if not row["min"] <= len(arguments) <= max(most, row["min"]) and name != "secrets unset":
+    least, most = (row["min"], row["max"]) if row["max"] is not None else MANY.get(name, (row["min"], row["min"]))
+    if not least <= len(arguments) <= most:
         raise ValueError(f"{name} takes no {len(arguments)} arguments")
     return name, flags, arguments
 

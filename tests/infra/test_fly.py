@@ -87,8 +87,8 @@ def test_the_environment_is_quiet_and_holds_no_secret_of_ours() -> None:
     given = {
         "PATH": "/bin", "HOME": "/home/app", "LC_ALL": "C", "FLY_API_TOKEN": "t", "HTTPS_PROXY": "p",
         "POE_API_KEYS": "x", "ACCESS_TOKENS": "x", "GH_TOKEN": "x", "GITHUB_TOKEN": "x", "AWS_SECRET_ACCESS_KEY": "x",
-        "LOG_LEVEL": "debug", "FLY_APP": "x", "FLY_REGION": "x", "FLY_ORG": "x", "FLY_ACCESS_TOKEN": "x", "FLY_JSON": "1",
-        "FLY_FORCE_INSTANCE_ID": "x", "DEBUG": "1",
+        "LOG_LEVEL": "debug", "FLY_APP": "x", "FLY_REGION": "x", "FLY_ORG": "x", "FLY_ACCESS_TOKEN": "x",
+        "FLY_JSON": "1", "FLY_FORCE_INSTANCE_ID": "x", "DEBUG": "1",
     }  # fmt: skip
     made = environ.for_flyctl(given, "/folder")
     assert made == {

@@ -1,0 +1,101 @@
+"""`status`, `releases`, `logs`, `open`, `ips`, `destroy`: what they show, and what they ask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.infra.flying import APP, KEYS, Desk
+
+IMAGE = f"registry.fly.io/{APP}:one"
+
+
+@pytest.fixture
+def running(desk: Desk) -> Desk:
+    assert desk.run("setup", "--yes", "--machines", "2", "--image", IMAGE, POE_API_KEYS=KEYS).code == 0
+    desk.forget()
+    return desk
+
+
+def test_status_shows_each_machine(running: Desk) -> None:
+    first, head, *rows = running.run("status").out.splitlines()
+    assert first == f"{APP} (personal) · https://{APP}.fly.dev · v1"
+    assert head.split() == ["MACHINE", "REGION", "STATE", "CHECKS", "SIZE", "IMAGE"]
+    assert [row.split()[1:] for row in rows] == [["nrt", "started", "1/1", "shared-cpu-1x", "256", "MB", IMAGE]] * 2
+
+
+def test_status_for_scripts(running: Desk) -> None:
+    told = running.run("status", "--json").json
+    assert (told["app"], told["version"], [each["healthy"] for each in told["machines"]]) == (APP, 1, [True, True])
+
+
+def test_releases_are_newest_first(running: Desk) -> None:
+    assert running.run("deploy", "--image", f"{IMAGE}-more").code == 0
+    rows = running.run("releases").out.splitlines()[1:]
+    assert [row.split()[0] for row in rows] == ["v2", "v1"]
+    assert [each["image"] for each in running.run("releases", "--json").json] == [f"{IMAGE}-more", IMAGE]
+
+
+def test_logs_come_as_lines(running: Desk) -> None:
+    rows = running.run("logs").out.splitlines()
+    assert len(rows) == 2
+    assert all(" runs" in row and "nrt" in row for row in rows)
+    assert [each["level"] for each in running.run("logs", "--json").json] == ["info", "info"]
+
+
+def test_logs_that_are_followed_come_as_they_are(running: Desk) -> None:
+    ended = running.run("logs", "--follow")
+    assert ended.out.count(" runs\n") == 2
+    assert running.calls("logs") == [f"logs --app={APP}"]
+
+
+def test_a_silent_app_has_no_log(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """flyctl waits for the first entry as long as there is none."""
+    from infra import process
+    from infra.process import Finished
+
+    real = running.start
+
+    def start(argv: Any, **more: Any) -> Finished:
+        return Finished(1, "", "", timed_out=True) if argv[1] == "logs" else real(argv, **more)
+
+    monkeypatch.setattr(process, "run", start)
+    assert running.run("logs").out == "the machines said nothing lately\n"
+
+
+def test_open_says_where(running: Desk) -> None:
+    assert running.run("open").out == f"{running.url}\n"
+    assert running.children == []
+
+
+def test_ips(running: Desk) -> None:
+    assert [line.split()[:2] for line in running.run("ips").out.splitlines()[1:]] == [
+        ["203.0.113.7", "shared_v4"],
+        ["2001:db8:1::2", "v6"],
+    ]
+
+
+def test_destroy_takes_the_name_for_an_answer(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([f"not-{APP}", APP])
+    monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: next(answers))
+    ended = running.run("destroy")
+    assert (ended.code, ended.line) == (2, "that is another name; nothing was changed")
+    assert APP in running.state["apps"]
+    assert running.run("destroy").code == 0
+    assert running.state["apps"] == {}
+    assert [path.suffix for path in (running.folder / ".poe-proxy").iterdir() if path.name.startswith(APP)] == [".lock"]
+
+
+def test_destroy_without_a_terminal_wants_the_name_said(running: Desk) -> None:
+    assert running.run("destroy").line.startswith(f"give --app {APP} --yes to destroy it without a question")
+    assert running.run("destroy", "--yes").line == f"with --yes the name has to be said: --app {APP}"
+    assert running.writes() == []
+    assert running.run("destroy", "--yes", "--app", APP).code == 0
+    assert running.state["apps"] == {}
+
+
+def test_destroying_what_is_not_there(desk: Desk) -> None:
+    ended = desk.run("destroy", "--yes", "--app", APP)
+    assert ended.code == 3
+    assert desk.writes() == []

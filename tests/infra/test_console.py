@@ -1,0 +1,137 @@
+"""What people see: colour on a terminal only, plain lines elsewhere, and no secret in either."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from invoke import Exit
+
+from infra.console import BAD, GOOD, Console
+from infra.redact import Redactor
+
+SHOW = """
+    import time
+    from infra.console import BAD, GOOD, Console
+    from infra.redact import Redactor
+    console = Console(Redactor(["s3cret-value"]))
+    console.line("hello s3cret-value [red]not markup[/]")
+    console.point(GOOD, "tools", "flyctl [0.4.83]")
+    console.point(BAD, "login", "none", "log in")
+    console.table(("NAME", "VALUE"), [("a", "s3cret-value"), ("b", "[bold]x")])
+    with console.progress("deploying"):
+        time.sleep(0.2)
+        console.hear("> Updating s3cret-value")
+    console.done("deploy", "v2 runs")
+"""
+
+
+def on_terminal(root: Path, code: str, answers: Sequence[tuple[str, str]] = (), **environ: str) -> str:
+    """What a program of ours shows on a terminal of its own, where `answers` are typed after what asks for them."""
+    parent, child = pty.openpty()
+    surroundings = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "120", **environ}
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=root,
+        env=surroundings,
+        start_new_session=True,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+    ) as running:
+        os.close(child)
+        waiting = list(answers)
+        shown, deadline = b"", time.monotonic() + 20
+        while time.monotonic() < deadline:
+            if select.select([parent], [], [], 0.05)[0]:
+                try:
+                    piece = os.read(parent, 65536)
+                except OSError:  # the other end is closed
+                    break
+                if not piece:
+                    break
+                shown += piece
+            if waiting and shown.endswith(waiting[0][0].encode()):
+                time.sleep(0.1)  # until it has stopped echoing what is typed
+                os.write(parent, waiting.pop(0)[1].encode() + b"\n")
+        running.wait(10)
+    os.close(parent)
+    return shown.decode()
+
+
+def test_a_terminal_gets_colour_and_no_secret(root: Path) -> None:
+    shown = on_terminal(root, SHOW)
+    assert "\x1b[32m✓" in shown
+    assert "[red]not markup[/]" in shown
+    assert "[bold]x" in shown
+    assert "deploying" in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colour_where_none_is_wanted(root: Path, environ: dict[str, str]) -> None:
+    shown = on_terminal(root, SHOW, **environ)
+    assert "\x1b[3" not in shown
+    assert "flyctl [0.4.83]" in shown
+    assert "s3cret" not in shown
+
+
+def test_elsewhere_it_is_plain_lines(root: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SHOW)], cwd=root, capture_output=True, text=True, check=True, timeout=20
+    )
+    assert done.stdout.splitlines() == [
+        "hello *** [red]not markup[/]",
+        "ok      tools          flyctl [0.4.83]",
+        "failed  login          none → log in",
+        "NAME  VALUE",
+        "a     ***",
+        "b     [bold]x",
+    ]
+    assert done.stderr.splitlines() == ["deploying …", "  > Updating ***", "deploy: v2 runs"]
+
+
+ASK = """
+    from infra.console import Console
+    from infra.redact import Redactor
+    console = Console(Redactor())
+    print("GOT", repr(console.confirm("Go on?", yes=False)), len(console.ask("Keys", hidden=True, otherwise="")))
+"""
+
+
+def test_a_question_is_answered_and_a_secret_is_not_echoed(root: Path) -> None:
+    shown = on_terminal(root, ASK, [("Go on? [y/N]: ", "y"), ("Keys: ", "s3cret-value")])
+    assert "GOT True 12" in shown
+    assert "s3cret" not in shown
+
+
+@pytest.mark.parametrize("typed", ["n", "", "nein"])
+def test_anything_but_yes_is_no(root: Path, typed: str) -> None:
+    assert "GOT False 0" in on_terminal(root, ASK, [("Go on? [y/N]: ", typed), ("Keys: ", "")])
+
+
+def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with open(os.devnull) as nobody:
+        monkeypatch.setattr("sys.stdin", nobody)
+        with pytest.raises(Exit, match="give --yes to go on without a question") as refused:
+            Console(Redactor()).confirm("Go on?", yes=False)
+    assert refused.value.code == 2
+
+
+def test_scripts_get_one_value_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(Redactor(["s3cret-value"]), as_json=True)
+    console.line("a line")
+    console.point(GOOD, "a", "b")
+    console.point(BAD, "a", "b")
+    console.table(("A",), [("x",)])
+    console.secret("s3cret-value")
+    console.result({"a": "s3cret-value"})
+    assert capsys.readouterr().out == '{\n  "a": "***"\n}\n'

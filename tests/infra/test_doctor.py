@@ -1,0 +1,182 @@
+"""The doctor: every ill that it knows is found, with a cure, and an exit code that tells them apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from infra import doctor
+from tests.infra.flying import APP, KEYS, Desk
+
+IMAGE = f"registry.fly.io/{APP}:one"
+State = dict[str, Any]
+
+
+@pytest.fixture
+def running(desk: Desk) -> Desk:
+    assert desk.run("setup", "--yes", "--image", IMAGE, POE_API_KEYS=KEYS).code == 0
+    desk.forget()
+    return desk
+
+
+def found(desk: Desk, **environ: str) -> tuple[int, dict[str, Any]]:
+    ended = desk.run("doctor", "--json", **environ)
+    return ended.code, {each["name"]: each for each in ended.json}
+
+
+def test_nothing_is_wrong_after_a_setup(running: Desk) -> None:
+    begin = time.monotonic()
+    code, told = found(running)
+    assert (code, [each for each in told.values() if not each["good"]]) == (0, [])
+    assert time.monotonic() - begin < 10
+    assert list(told) == [
+        "tools", "Poe", "fly.toml", "login", "app",
+        "secrets", "addresses", "certificates", "deploy token", "health", "clock", "drift",
+    ]  # fmt: skip
+    assert running.writes() == []
+
+
+def test_for_people_each_line_has_its_cure(running: Desk) -> None:
+    running.change(lambda state: state["apps"][APP].update(ips=[]))
+    ended = running.run("doctor")
+    assert ended.code == 3
+    assert "failed  addresses      no IPv4 and no IPv6 → ./dev setup" in ended.out.splitlines()
+    assert "ok      login          test@example.com" in ended.out.splitlines()
+
+
+def sick(state: State) -> None:
+    state["sick_images"].append(IMAGE)
+
+
+def certificate(state: State) -> None:
+    state["apps"][APP]["certs"]["api.example.com"] = {"status": "pending_ownership"}
+
+
+def aged(state: State) -> None:
+    state["apps"][APP]["tokens"][0].update(ends="2026-01-01 00:00:00 +0000 UTC")
+
+
+def resized(state: State) -> None:
+    state["apps"][APP]["releases"][-1]["config"]["vm"] = [{"size": "shared-cpu-2x", "memory": "512mb"}]
+
+
+ILLS: dict[str, tuple[Callable[[State], Any], int, str, str]] = {
+    "an old flyctl": (lambda s: s.update(version="0.3.1"), 3, "tools", "flyctl version upgrade"),
+    "no app": (lambda s: s.update(apps={}), 3, "app", "./dev setup"),
+    "no secret": (lambda s: s["apps"][APP]["secrets"].pop("POE_API_KEYS"), 3, "secrets", "./dev secrets"),
+    "a staged secret": (
+        lambda s: s["apps"][APP]["secrets"]["POE_API_KEYS"].update(value="x"), 4, "secrets", "./dev deploy"
+    ),
+    "no address": (lambda s: s["apps"][APP].update(ips=[]), 3, "addresses", "./dev setup"),
+    "no certificate yet": (certificate, 1, "certificates", "./dev certs.check --host api.example.com"),
+    "an old token": (aged, 1, "deploy token", "./dev setup makes a new one"),
+    "a sick machine": (sick, 1, "health", "./dev logs"),
+    "a stopped machine": (lambda s: s["apps"][APP]["machines"][0].update(state="failed"), 1, "health", "./dev logs"),
+    "no machine": (lambda s: s["apps"][APP].update(machines=[]), 3, "health", "./dev deploy"),
+    "a dry key": (lambda s: s.update(ready={IMAGE: {"keys": {"dry": 2}}}), 1, "health", "./dev logs"),
+    "another size": (resized, 4, "drift", "./dev deploy"),
+    "a failed release": (lambda s: s["apps"][APP]["releases"][-1].update(status="failed"), 4, "drift", "./dev deploy"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ill", ILLS)
+def test_an_ill_is_found_with_its_cure(running: Desk, ill: str) -> None:
+    change, code, name, cure = ILLS[ill]
+    running.change(change)
+    ended, told = found(running)
+    assert ended == code, told
+    assert (told[name]["good"], told[name]["fix"]) == (False, cure)
+    assert told[name]["text"]
+
+
+def test_without_a_login_the_rest_is_not_asked(running: Desk) -> None:
+    code, told = found(running, FLY_API_TOKEN="expired")
+    assert code == 3
+    assert "run `flyctl auth login`" in told["login"]["text"]
+    assert "app" not in told
+
+
+def test_one_question_that_fails_does_not_hide_the_others(running: Desk) -> None:
+    running.fault("certs list", "500")
+    code, told = found(running)
+    assert code == 1
+    assert "status.flyio.net" in told["certificates"]["text"]
+    assert told["health"]["good"]
+
+
+def test_poe_that_does_not_answer(running: Desk) -> None:
+    code, told = found(running, POE_BASE_URL="http://127.0.0.1:9")
+    assert (code, told["Poe"]["good"], told["Poe"]["text"]) == (1, False, "Connection refused")
+
+
+def test_a_clock_that_is_wrong(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    from infra import http
+    from infra.http import Answer
+
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> Answer:
+        old = {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+        return Answer(200, b"OK", old) if url.endswith("/health") else real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    code, told = found(running)
+    assert (code, told["clock"]["good"]) == (1, False)
+    assert told["clock"]["text"].endswith(" s off")
+
+
+def test_spellings_of_one_thing_are_no_drift() -> None:
+    wanted = {
+        "kill_timeout": "300s",
+        "http_service": {"auto_stop_machines": "off", "checks": [{"interval": "15s"}], "force_https": True},
+        "vm": [{"size": "shared-cpu-1x", "memory": "256mb"}],
+        "build": {"dockerfile": "Dockerfile"},
+        "app": "one",
+    }
+    running = {
+        "kill_timeout": "5m0s",
+        "http_service": {"auto_stop_machines": False, "checks": [{"interval": 15, "path": "/x"}], "force_https": True},
+        "vm": [{"size": "shared-cpu-1x", "memory": "256MB"}],
+        "build": {"image": "x"},
+        "app": "other",
+        "more": 1,
+    }
+    assert doctor.differences(wanted, running) == []
+
+
+def test_what_differs_is_named() -> None:
+    wanted = {
+        "kill_timeout": "300s",
+        "vm": [{"memory": "1gb"}],
+        "metrics": [{"port": 1}],
+        "http_service": {"force_https": True},
+    }
+    running = {
+        "kill_timeout": "5s",
+        "vm": [{"memory": "1024mb"}],
+        "metrics": [],
+        "http_service": {"force_https": False},
+    }
+    assert doctor.differences(wanted, running) == [
+        "kill_timeout is 5s and 300s in fly.toml",
+        "metrics is [] and [{'port': 1}] in fly.toml",
+        "http_service.force_https is False and True in fly.toml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "old"),
+    [
+        ("0.4.83", False),
+        ("0.4.40", False),
+        ("0.4.39", True),
+        ("0.3.200", True),
+        ("2026.11.22-dev.1795", False),
+        ("odd", False),
+    ],
+)
+def test_how_old_flyctl_may_be(version: str, old: bool) -> None:
+    assert bool(doctor.flyctl_problem({"Version": version})) is old
