@@ -23,6 +23,8 @@ from infra.task import ExitCode
 
 KEYS, TOKENS = "POE_API_KEYS", "ACCESS_TOKENS"
 LARGEST_FILE_BYTES = 1 << 20
+SHORTEST_TOKEN = 16
+"""Shorter ones are placeholders; the service takes none."""
 TENANT = "owner"
 
 
@@ -120,7 +122,11 @@ def known_token(session: Session) -> str:
 
 def plain_tokens(text: str) -> list[str]:
     """The tokens of a list that stand there as themselves and do not end."""
-    return [each for each in text.split(",") if each and "sha256-" not in each and "@" not in each]
+    return [
+        each
+        for each in text.split(",")
+        if len(bare(each)) >= SHORTEST_TOKEN and "sha256-" not in each and "@" not in each
+    ]
 
 
 def digest_of(token: str) -> str:

@@ -36,11 +36,16 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What is known of an app. `staged` was sent to Fly and may or may not be in use yet."""
+    """What is known of an app.
+
+    `staged` was sent to Fly and may or may not be in use yet; `environment` is GitHub's that has our secrets; `deploys`
+    says that a deploy token was made from here.
+    """
 
     issued: tuple[Issued, ...] = ()
     staged: tuple[Issued, ...] = ()
     environment: str = ""
+    deploys: bool = False
 
     @property
     def known(self) -> tuple[Issued, ...]:
@@ -79,7 +84,7 @@ class Drawer:
         try:
             found = json.loads(text)
             issued, staged = (tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged"))
-            return Record(issued, staged, found["environment"])
+            return Record(issued, staged, found["environment"], found["deploys"])
         except (ValueError, TypeError, KeyError):
             raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
 

@@ -203,7 +203,9 @@ def _organization(session: Session, wished: str) -> str:
 
 def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Plan:
     """What is missing. All values are read and checked here, before anything is changed."""
-    needed_there = frozenset({KEYS, TOKENS}) - found.github_names if found.github else frozenset()
+    # A name at GitHub alone says nothing: Terraform makes the secrets with a value that is none.
+    stored = found.github_names if drawer.record().environment else frozenset()
+    needed_there = frozenset({KEYS, TOKENS}) - stored if found.github else frozenset()
     keys = _keys(session, wishes, found, needed=KEYS in needed_there)
     tokens = _tokens(session, wishes, found, drawer, needed=TOKENS in needed_there)
     send_keys = keys if KEYS not in found.names or wishes.keys_file else None
@@ -386,8 +388,14 @@ def _deploy_token(session: Session, drawer: Drawer, found: Found) -> None:
     listed = () if session.dry_run and found.status is None else shapes.tokens(session.fly.text("tokens list", app=app))
     ours = [each for each in listed if each.name == TOKEN_NAME and not each.revoked]
     known = bool(drawer.deploy_token()) or github.DEPLOY_TOKEN in found.github_names
-    if len(ours) == 1 and known and (doctor.days_left(ours[0].ends) or TOKEN_DAYS_LEFT) >= TOKEN_DAYS_LEFT:
-        return
+    if len(ours) == 1 and (doctor.days_left(ours[0].ends) or TOKEN_DAYS_LEFT) >= TOKEN_DAYS_LEFT:
+        if known:
+            return
+        if not drawer.record().deploys:
+            session.console.say("a deploy token is there already, made elsewhere; it is left alone")
+            return
+    if not session.dry_run:
+        drawer.keep(replace(drawer.record(), deploys=True))
     answer = session.fly.json("tokens create deploy", f"--name={TOKEN_NAME}", f"--expiry={TOKEN_LIFE}", app=app)
     if answer is not None:
         session.redact.add(str(answer["token"]))

@@ -220,6 +220,11 @@ def test_an_open_door_fails_the_smoke_test(running: Desk, monkeypatch: pytest.Mo
     assert ended.code == 1
 
 
+def test_a_placeholder_for_a_token_is_not_tried(running: Desk) -> None:
+    ended = running.run("deploy", "--image", NEXT, ACCESS_TOKENS="unset")
+    assert ended.code == 0, ended.err
+
+
 def test_two_at_once_are_one_too_many(running: Desk) -> None:
     import fcntl
 

@@ -186,6 +186,25 @@ def test_a_deploy_token_whose_value_was_lost_is_made_anew(desk: Desk) -> None:
     assert (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").read_text().strip() == made["value"]
 
 
+def test_a_deploy_token_that_was_made_elsewhere_is_left_alone(desk: Desk) -> None:
+    """CI runs with it, and nobody here knows its value."""
+    assert fresh(desk).code == 0
+    for path in (desk.folder / ".poe-proxy").glob("*"):
+        path.unlink()
+    ended = fresh(desk)
+    assert ended.code == 0
+    assert "a deploy token is there already, made elsewhere; it is left alone" in ended.err
+    assert [each["revoked"] for each in desk.app["tokens"]] == [""]
+
+
+def test_placeholders_at_github_are_no_secrets(desk: Desk) -> None:
+    """Terraform makes the secrets there as `unset`; real values take their place."""
+    unset = dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")
+    desk.gh = {"login": True, "environments": {"production": unset}}
+    assert fresh(desk).code == 0
+    whole(desk)
+
+
 def test_a_deploy_token_that_ends_soon_is_made_anew(desk: Desk) -> None:
     desk.change(lambda state: state.update(token_ends="2026-01-01 00:00:00 +0000 UTC"))
     assert fresh(desk).code == 0
