@@ -10,7 +10,7 @@
 | 2 % | no such model, or not on this wire |
 
 One schedule in four has a key that always fails by its own fault, one in four a model that is down, and one in six
-has a Poe that is down altogether.
+has a Poe that is down altogether. In one of three, accounts take two requests a minute only.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class World:
     bad_kind: Kind = Kind.DRY
     down_model: str | None = None
     all_down: bool = False
+    shaped: bool = False
+    """Whether accounts may take two requests a minute only, so that a queue forms and keys rest by no fault at all."""
     watch: Callable[[], None] = lambda: None
     """Called whenever a call begins or ends."""
 
@@ -85,6 +87,7 @@ class World:
         if random.random() < 0.25:
             world.down_model = random.choice(MODELS)
         world.all_down = random.random() < 1 / 6
+        world.shaped = random.random() < 1 / 3
         return world
 
     def fault_for(self, call: UpstreamCall, words: int) -> Fault:
