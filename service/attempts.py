@@ -177,7 +177,10 @@ class Attempts:
         assert last is not None
         if isinstance(last, Refusal):
             return last
-        if POLICY[last.kind].rests in A_KEYS_OWN and self._means.pool.usable_count(way_of(self._routes[0])[0]):
+        if POLICY[last.kind].rests in A_KEYS_OWN:
+            model = way_of(self._routes[0])[0]
+            if not self._means.pool.usable_count(model):
+                return self._means.pool.refusal(model)  # which speaks for all keys, and not for the last one alone
             last = self._passing or Failure(Kind.BROKEN, POOLS_OWN)  # a key in trouble is no news while another works
         if last.kind is Kind.NO_SUCH_MODEL:
             return self._means.catalogue.not_found(self.asked)  # which knows what may have been meant

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from math import inf
 
-from service.errors import Failure
+from service.errors import Failure, Refusal
 from service.keys import outcome
 from service.keys.account import DEFAULT_LIMIT, Account, Key, State
 from service.keys.lease import Lease
@@ -141,6 +141,11 @@ class Pool:
         keys = [key for key in self._keys.values() if key.spec.name not in avoid]
         why = outlook(keys, model, now, _NONE)
         return max(0.0, min(why.soonest, why.rested) - now)
+
+    def refusal(self, model: str) -> Refusal:
+        """What all keys together have to say of a model for which none can be had."""
+        now = self._clock()
+        return refusal(outlook(self._keys.values(), model, now, _NONE), now)
 
     def accepted(self, key: Key, model: str, lease: Lease, *, taken: float) -> None:
         """What `Lease.accepted` and `Lease.succeeded` tell of a key in trouble."""

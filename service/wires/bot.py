@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from time import perf_counter
 from urllib.parse import quote
 
@@ -13,9 +13,10 @@ from yarl import URL
 from service.deadline import Deadlines
 from service.errors import Failure, Kind
 from service.events import Event, ToolCall
+from service.prompt import MediaPart
 from service.wires.arriving import NOT_BEGUN, Arriving
 from service.wires.bot_events import BotReader
-from service.wires.bot_request import encode, media_parts
+from service.wires.bot_request import Attachments, encode, media_parts
 from service.wires.call import UpstreamCall
 from service.wires.client import Client
 from service.wires.connection import Answer
@@ -53,8 +54,10 @@ class BotWire:
 
     async def stream(self, call: UpstreamCall) -> AsyncGenerator[list[Event], None]:
         """The answer's events, a list for each read that brought some. Closing it closes the upstream's answer."""
+        target, parts = self._target(call.route.name), media_parts(call.prompt)
+        attachments = await self._attach(call, parts) if parts else {}
         try:
-            response, waited_seconds = await self._ask(call)
+            response, waited_seconds = await self._ask(call, target, attachments)
             reader = self._reader(call)
             answer = Arriving(call, response.content, reader, waited_seconds)
             committed = False
@@ -73,7 +76,8 @@ class BotWire:
             if reader.failure is not None:
                 raise reader.failure
         except Failure as failure:
-            await self._consider_uploads(call, failure)
+            if parts:
+                await self._consider_uploads(parts, call.key_name, failure)
             raise
 
     def _reader(self, call: UpstreamCall) -> BotReader:
@@ -82,14 +86,19 @@ class BotWire:
         replaces = media or (model is not None and model.replaces) or call.route.name in self._rewriters
         return BotReader(held=replaces, media=media, files_repeated=call.prompt.media_as_parts, secret=call.secret)
 
-    async def _ask(self, call: UpstreamCall) -> tuple[Answer, float]:
-        """The answer, once its head has come and is the one that was asked for, and the seconds that took."""
-        target, parts = self._target(call.route.name), media_parts(call.prompt)
-        began = sent = perf_counter()
+    async def _attach(self, call: UpstreamCall, parts: Sequence[MediaPart]) -> Attachments:
+        """What Poe calls the parts, all of them uploaded."""
+        began = perf_counter()
         try:
-            attachments = await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret) if parts else {}
-            body = encode(call, attachments, self._opaque.get)
-            sent = perf_counter()
+            return await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret)
+        finally:
+            call.waiting.seconds += perf_counter() - began
+
+    async def _ask(self, call: UpstreamCall, target: str, attachments: Attachments) -> tuple[Answer, float]:
+        """The answer, once its head has come and is the one that was asked for, and the seconds that took."""
+        body = encode(call, attachments, self._opaque.get)
+        began = perf_counter()
+        try:
             with self._deadlines.within(call.first_event_seconds):
                 response = await self._client.post(self._origin, target, _headers(call.secret), body)
         except TimeoutError:
@@ -99,7 +108,7 @@ class BotWire:
         tell_rates(response, call)
         if response.status != 200 or not response.field(b"content-type").startswith(b"text/event-stream"):
             raise await failure_from_response(response, secret=call.secret)
-        return response, perf_counter() - sent
+        return response, perf_counter() - began
 
     def _target(self, name: str) -> str:
         if name in ("", ".", ".."):
@@ -111,14 +120,11 @@ class BotWire:
             if type(event) is ToolCall and event.opaque:
                 self._opaque.keep(event.id, event.opaque)
 
-    async def _consider_uploads(self, call: UpstreamCall, failure: Failure) -> None:
+    async def _consider_uploads(self, parts: Sequence[MediaPart], key_name: str, failure: Failure) -> None:
         """Have the attachments uploaded again where a bot says that it cannot get at them."""
-        if failure.kind not in (Kind.BAD_REQUEST, Kind.BROKEN) or not refuses_attachment(failure.message):
-            return
-        parts = media_parts(call.prompt)
-        if parts:
+        if failure.kind in (Kind.BAD_REQUEST, Kind.BROKEN) and refuses_attachment(failure.message):
             failure.kind = Kind.UPLOAD_REFUSED
-            await self._uploads.forget(parts, key_name=call.key_name)
+            await self._uploads.forget(parts, key_name=key_name)
 
 
 class Rewriters:

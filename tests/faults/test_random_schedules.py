@@ -284,7 +284,6 @@ def test_whatever_fails_the_caller_gets_the_whole_answer_or_an_honest_error(part
     assert min(ends["answer"], ends["refusal"], ends["cancelled"]) > ends.total() / 8, ends
 
 
-@pytest.mark.xfail(reason="a key's own failure that ends an answer in the middle speaks for the whole pool")
 def test_of_several_reasons_the_one_that_passes_soonest_speaks() -> None:
     play_all(range(SCHEDULES), soonest_of_the_pool)
 
