@@ -13,6 +13,7 @@ from service.access.tokens import Tokens
 from service.api.cors import Cors
 from service.api.front import Front, handle_refusals
 from service.api.mount import mount
+from service.attempts import Means
 from service.deadline import Deadlines
 from service.gateway import Gateway, Wire
 from service.keys.balance import fetch_balance
@@ -21,8 +22,11 @@ from service.keys.prober import Prober
 from service.keys.strategy import STRATEGIES
 from service.observe.log import Log
 from service.observe.metrics import Metrics
+from service.routing.budget import RetryBudget
 from service.routing.catalogue import Catalogue
+from service.routing.circuits import Circuits
 from service.routing.refresher import CatalogueRefresher
+from service.routing.refusals import LearnedRefusals
 from service.routing.route import WireName
 from service.settings import Placement, Settings
 from service.wires.bot import BotWire
@@ -106,7 +110,9 @@ async def open_gateway(settings: Settings, log: Log, metrics: Metrics, placement
             ),
         }
         tokens = Tokens(settings.access_tokens)
-        gateway = Gateway(settings, catalogue, pool, wires, metrics, tokens, log, placement, deadlines)
+        circuits = Circuits(settings.breaker_failures)
+        means = Means(settings, catalogue, pool, LearnedRefusals(), circuits, RetryBudget())
+        gateway = Gateway(means, wires, metrics, tokens, log, placement, deadlines)
         refresher = CatalogueRefresher(catalogue, lambda: fetch_models(session, settings.poe_base_url))
         prober = Prober(pool, lambda secret: fetch_balance(session, settings.poe_base_url, secret))
         for job in (refresher.run(), prober.run(), gateway.keep_telling()):

@@ -16,17 +16,12 @@ from service.deadline import Deadlines
 from service.errors import POLICY, Failure, Refusal
 from service.events import Event
 from service.frozen import frozen
-from service.keys.pool import Pool
 from service.observe.log import Log
 from service.observe.metrics import Metrics
 from service.observe.record import Record
 from service.prompt import Prompt
-from service.routing.budget import RetryBudget
-from service.routing.catalogue import Catalogue
-from service.routing.circuits import Circuits
-from service.routing.refusals import LearnedRefusals
 from service.routing.route import WireName
-from service.settings import Placement, Recovery, Settings
+from service.settings import Placement, Recovery
 from service.stages import format as formats
 from service.stages.commit import Passage
 from service.stages.recovery import DivergedError
@@ -62,9 +57,7 @@ class Gateway:
 
     def __init__(
         self,
-        settings: Settings,
-        catalogue: Catalogue,
-        pool: Pool,
+        means: Means,
         wires: Mapping[WireName, Wire],
         metrics: Metrics,
         tokens: Tokens,
@@ -72,18 +65,16 @@ class Gateway:
         placement: Placement,
         deadlines: Deadlines,
     ) -> None:
-        self.settings = settings
-        self.catalogue = catalogue
-        self.pool = pool
+        self.means = means
+        self.settings = means.settings
+        self.catalogue = means.catalogue
+        self.pool = means.pool
         self.wires = wires
         self.metrics = metrics
         self.tokens = tokens
         self.log = log
         self.placement = placement
         self.deadlines = deadlines
-        self.means = Means(
-            settings, catalogue, pool, LearnedRefusals(), Circuits(settings.breaker_failures), RetryBudget()
-        )
         self.draining = False
         self.expired = False
         """The drain has lasted long enough: what is cancelled from now on is cancelled by us."""

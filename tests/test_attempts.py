@@ -133,8 +133,7 @@ def play(
         pool = Pool(specs, rest_max=settings.rest_max, clock=loop.time)
         catalogue, poe, log = Catalogue(), Poe(scripts), Log("error", "json", io.BytesIO())
         wires: Any = {"chat": poe, "bot": poe}
-        gateway = Gateway(settings, catalogue, pool, wires, Metrics(), Tokens(()), log, NOWHERE, Deadlines())
-        gateway.means = Means(
+        means = Means(
             settings,
             catalogue,
             pool,
@@ -142,6 +141,7 @@ def play(
             Circuits(settings.breaker_failures, clock=loop.time, spread=lambda low, high: high),
             RetryBudget(clock=loop.time),
         )
+        gateway = Gateway(means, wires, Metrics(), Tokens(()), log, NOWHERE, Deadlines())
         house = House(loop, poe, gateway)
         await job(house)
         assert poe.open == 0

@@ -111,10 +111,9 @@ def gateway_of(world: World, shared: Shared, settings: Settings) -> Gateway:
     wire = ScriptedWire(world)
     log = Log("error", "json", io.BytesIO())
     wires: Any = {"chat": wire, "bot": wire}
-    gateway = Gateway(settings, catalogue, pool, wires, shared.metrics, Tokens(()), log, NOWHERE, Deadlines())
     circuits = Circuits(settings.breaker_failures, clock=loop.time, spread=world.random.uniform)
-    gateway.means = Means(settings, catalogue, pool, LearnedRefusals(), circuits, RetryBudget(clock=loop.time))
-    return gateway
+    means = Means(settings, catalogue, pool, LearnedRefusals(), circuits, RetryBudget(clock=loop.time))
+    return Gateway(means, wires, shared.metrics, Tokens(()), log, NOWHERE, Deadlines())
 
 
 def requests_of(chance: Random) -> Iterator[Request]:
