@@ -97,13 +97,6 @@ class Attempts:
 
     async def next(self) -> tuple[Lease, UpstreamCall]:
         """A key and the call to make with it; raises `Refusal` when nothing is left to try."""
-        try:
-            return await self._next()
-        except BaseException:
-            self._leave_trial()
-            raise
-
-    async def _next(self) -> tuple[Lease, UpstreamCall]:
         while True:
             route = self._routes[0]
             way = way_of(route)
@@ -146,7 +139,6 @@ class Attempts:
 
     def cancelled(self, call: UpstreamCall) -> None:
         """The attempt was given up, for a reason that is not its own."""
-        self._leave_trial()
         self._count(call, "cancelled")
 
     def failed(self, call: UpstreamCall, failure: Failure) -> None:
@@ -170,7 +162,6 @@ class Attempts:
 
     def final(self) -> Refusal:
         """What the caller is told where nothing follows."""
-        self._leave_trial()
         if self._broke is not None:
             return self._broke
         last = self._last
@@ -185,6 +176,10 @@ class Attempts:
         if last.kind is Kind.NO_SUCH_MODEL:
             return self._means.catalogue.not_found(self.asked)  # which knows what may have been meant
         return refusal_for(last)
+
+    def close(self) -> None:
+        """The request is over, however it went."""
+        self._leave_trial()
 
     def go_on(self, call: UpstreamCall, failure: Failure) -> None:
         """Choose what follows a failure that no caller has seen anything of; raises `Refusal` where nothing can."""

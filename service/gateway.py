@@ -139,40 +139,43 @@ class Gateway:
         whole = recovery == "whole" or (recovery == "verified" and not prompt.stream)
         collected = whole or not prompt.stream or prompt.output_format is not None
         passage = Passage(holds=whole, collected=collected, keeps=recovery == "verified" and not whole)
-        while True:
-            lease, call = await attempts.next()
-            passage.attempt()
-            begun = False
-            shaper = Shaper(prompt, enforce=call.route.wire == "bot", refused=call.refused, notice=record.notice)
-            stream = self.wires[call.route.wire].stream(call)
-            try:
-                async for raw in stream:
-                    batch = passage.feed(shaper.feed(raw))
-                    if passage.begun and not begun:
-                        begun = True
-                        lease.accepted()
-                        attempts.began(call)
-                    if batch:
-                        yield batch
-                    if shaper.over:
-                        break
-            except Failure as failure:
-                lease.failed(failure)
-                attempts.failed(call, failure)
-                _go_on(attempts, passage, call, failure)
-            except DivergedError:
-                lease.cancelled()
-                raise attempts.diverged(call) from None
-            except BaseException:
-                lease.cancelled()
-                attempts.cancelled(call)
-                raise
-            else:
-                lease.succeeded()
-                attempts.succeeded(call)
-                return
-            finally:
-                await stream.aclose()
+        try:
+            while True:
+                lease, call = await attempts.next()
+                passage.attempt()
+                begun = False
+                shaper = Shaper(prompt, enforce=call.route.wire == "bot", refused=call.refused, notice=record.notice)
+                stream = self.wires[call.route.wire].stream(call)
+                try:
+                    async for raw in stream:
+                        batch = passage.feed(shaper.feed(raw))
+                        if passage.begun and not begun:
+                            begun = True
+                            lease.accepted()
+                            attempts.began(call)
+                        if batch:
+                            yield batch
+                        if shaper.over:
+                            break
+                except Failure as failure:
+                    lease.failed(failure)
+                    attempts.failed(call, failure)
+                    _go_on(attempts, passage, call, failure)
+                except DivergedError:
+                    lease.cancelled()
+                    raise attempts.diverged(call) from None
+                except BaseException:
+                    lease.cancelled()
+                    attempts.cancelled(call)
+                    raise
+                else:
+                    lease.succeeded()
+                    attempts.succeeded(call)
+                    return
+                finally:
+                    await stream.aclose()
+        finally:
+            attempts.close()
 
     def _recovery(self, prompt: Prompt, wishes: Wishes) -> Recovery:
         """What follows a cut. `auto` trusts a second answer to be the first one where nothing is left to chance."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from service.errors import Failure, Kind
 from service.events import VISIBLE, Event, Finish, size
 from service.stages.recovery import Follower, Kept
 
-COMMITTING = (*VISIBLE, Finish)
 MAX_COLLECTED_BYTES = 64 * 1024 * 1024
 """Of an answer that is in memory as a whole before its caller gets any of it."""
 
@@ -43,17 +40,18 @@ class Passage:
     def feed(self, batch: list[Event]) -> list[Event]:
         """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer, and `Failure`
         where it is too large."""
-        if self._left_bytes is not None:
+        ends = bool(batch) and type(batch[-1]) is Finish
+        if self._left_bytes is not None and not ends:
             self._left_bytes -= sum([size(event) for event in batch])
             if self._left_bytes < 0:
                 raise Failure(Kind.BROKEN, "The model's answer is too large.")
         if not self.begun:
-            self.begun = any([isinstance(event, COMMITTING) for event in batch])
+            self.begun = ends or any([isinstance(event, VISIBLE) for event in batch])
         if self._follower is not None:
             return self._follower.feed(batch)
         if not self.committed:
             self._held += batch
-            if not (_ends(batch) if self._holds else self.begun):
+            if not (ends if self._holds else self.begun):
                 return []
             self.committed, batch = True, self._held
         if self._kept is not None:
@@ -74,7 +72,3 @@ class Passage:
         """The next attempt's answer may go on where the first one broke off, if it begins with all of it."""
         assert self._kept is not None
         self._follower = Follower(self._kept)
-
-
-def _ends(batch: Sequence[Event]) -> bool:
-    return bool(batch) and type(batch[-1]) is Finish
