@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.message import Message
+from http.client import HTTPException
 from typing import Any
 
 LARGEST_BODY_BYTES = 4 << 20
@@ -42,8 +43,10 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 def get(url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 10.0) -> Answer:
     """Ask `url` once. Proxies of the environment are used, as by flyctl."""
-    request = urllib.request.Request(url, headers={"User-Agent": "poe-proxy-tasks", **(headers or {})})  # noqa: S310
+    if not url.startswith(("https://", "http://")):
+        return Answer(0, problem="no URL that begins with https:// or http://")
     try:
+        request = urllib.request.Request(url, headers={"User-Agent": "poe-proxy-tasks", **(headers or {})})  # noqa: S310
         with urllib.request.build_opener(_Stay).open(request, timeout=seconds) as answer:
             return Answer(answer.status, answer.read(LARGEST_BODY_BYTES), _lower(answer.headers))
     except urllib.error.HTTPError as refused:
@@ -51,7 +54,7 @@ def get(url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 
             return Answer(refused.code, refused.read(LARGEST_BODY_BYTES), _lower(refused.headers))
     except urllib.error.URLError as problem:
         return Answer(0, problem=_why(problem.reason))
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError, HTTPException) as problem:
         return Answer(0, problem=_why(problem))
 
 

@@ -16,7 +16,7 @@ from infra.fly import wrong_use
 from infra.fly_task import fly_task
 from infra.record import Drawer, Issued, Record, in_use
 from infra.session import Session, quoted
-from infra.shapes import Secret
+from infra.shapes import Machine, Secret
 from infra.smoke import Expected
 from infra.task import ExitCode
 
@@ -63,7 +63,7 @@ def rotate(
     """Check new keys and tokens, send them to Fly, roll them out and see them at work.
 
     Values come from a file, the environment or a prompt. A token that is left out goes on for `--grace`, as a digest.
-    Runs: flyctl status · secrets list · secrets import --stage · secrets deploy · secrets list
+    Runs: flyctl status · secrets list · secrets import --stage · secrets deploy · status
     """
     grace_seconds = checked_grace(grace)
     drawer = session.drawer
@@ -119,7 +119,7 @@ def check_secrets(session: Session) -> list[dict[str, str]]:
 def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
     """Remove one secret, and restart the machines without it.
 
-    Runs: flyctl secrets list · secrets unset --stage · secrets deploy
+    Runs: flyctl secrets list · secrets unset --stage · status · secrets deploy
     """
     if not SECRET_NAME.fullmatch(name):
         raise wrong_use("--name FLY_SECRET is missing; `./dev secrets.list` shows the names")
@@ -173,7 +173,7 @@ def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str
             problems.append((each.name, "is no setting of the service", f"./dev secrets.remove --name {each.name}"))
         elif each.name in env:
             problems.append((each.name, "stands in fly.toml's env too, where it has no effect", "take it out of one"))
-        if each.status not in ("Deployed", ""):
+        if each.waits:
             problems.append((each.name, f"is {each.status.lower()}: not all machines run with it", "./dev deploy"))
     return problems
 
@@ -219,15 +219,18 @@ def roll_out(session: Session, drawer: Drawer, new: New) -> None:
 
 
 def push_to_machines(session: Session) -> None:
-    """Roll staged secrets out, and wait until every machine runs with them."""
+    """Roll staged secrets out, and wait until every machine is of a release that came after them."""
+    before = max((each.release for each in _machines(session)), default=0)
     with session.console.progress("restarting the machines with the new secrets"):
         session.fly.text("secrets deploy", "--dns-checks=false", app=session.app)
         if session.dry_run:
             return
-        found = waiting.until(lambda: listed(session), _all_deployed, ROLLED_OUT_SECONDS)
-    if not _all_deployed(found):
-        late = ", ".join(each.name for each in found if each.status not in ("Deployed", ""))
-        raise Exit(f"not every machine runs with {late} yet; run the same task again", code=int(ExitCode.FAILED))
+        late = waiting.until(lambda: _late(session, before), lambda late: not late, ROLLED_OUT_SECONDS)
+    if late:
+        raise Exit(
+            f"machine {', '.join(late)} does not run with the new secrets yet; run the same task again",
+            code=int(ExitCode.FAILED),
+        )
 
 
 def checked_grace(text: str) -> float:
@@ -291,8 +294,13 @@ def _refuse_unknown_grace(session: Session, old: Sequence[Issued], grace_seconds
         )
 
 
-def _all_deployed(found: Sequence[Secret]) -> bool:
-    return all(each.status in ("Deployed", "") for each in found)
+def _machines(session: Session) -> tuple[Machine, ...]:
+    return shapes.status(session.fly.json("status", app=session.app)).machines
+
+
+def _late(session: Session, before: int) -> list[str]:
+    """The machines whose release is not newer: each release starts with the secrets that there are."""
+    return [each.id for each in _machines(session) if each.release <= before]
 
 
 def _changed(session: Session, before: Mapping[str, str], new: New) -> list[str]:

@@ -5,6 +5,7 @@ Looks at what is there, says what is missing, does that, in an order that lets t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -272,7 +273,7 @@ def _steps(session: Session, wishes: Wishes, found: Found, new: New, hub: Mappin
 
 
 def _pending(found: Found, new: New) -> bool:
-    return bool(new.secrets) or any(each.status not in ("Deployed", "") for each in found.secrets)
+    return bool(new.secrets) or any(each.waits for each in found.secrets)
 
 
 def _region_changes(session: Session, wishes: Wishes, found: Found) -> bool:
@@ -413,7 +414,8 @@ def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> di
     made = drawer.access_token()
     where = str(drawer.token_file.relative_to(session.folder)) if made else ""
     if session.console.shows:
-        shown = credentials.bare(made) if made else "YOUR-ACCESS-TOKEN"
+        # What a CI job prints is kept, and read by many.
+        shown = credentials.bare(made) if made and not os.environ.get("CI") else "YOUR-ACCESS-TOKEN"
         session.console.line()
         session.console.line(f"Base URL  {base}")
         session.console.secret(f"Token     {shown}" + (f"   (kept in {where})" if where else ""))

@@ -79,6 +79,11 @@ class Secret:
     digest: str
     status: str
 
+    @property
+    def waits(self) -> bool:
+        """Some machine may run without it. flyctl reckons that by the times of value and release, or says `Unknown`."""
+        return self.status.lower().startswith(("staged", "partial"))
+
 
 @dataclass(frozen=True, slots=True)
 class Address:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from infra import credentials, http, waiting
@@ -13,6 +14,7 @@ from infra.shapes import Machine, same_image
 
 PATIENCE_SECONDS = 90.0
 """A new address and a certificate may take a while to be known everywhere."""
+DOOR_SECONDS = 15.0
 ONE_MACHINE = "Fly-Force-Instance-Id"
 
 
@@ -53,13 +55,11 @@ def ask(
     """What each started machine tells, asked again for `patience` seconds until it is good."""
     seconds = PATIENCE_SECONDS if patience is None else patience
     if identified():
-        return [
-            waiting.until(lambda each=each: _ask_one(session, each, expected), lambda seen: not seen.problem, seconds)  # type: ignore[misc]
-            for each in machines
-            if each.state == "started"
-        ]
+        started = [each for each in machines if each.state == "started"]
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            return list(pool.map(lambda each: _patiently(lambda: _ask_one(session, each, expected), seconds), started))
     session.console.say("SMOKE_URL is set: machines are not asked one by one, and their identity is not checked")
-    return [waiting.until(lambda: _ask_anyone(session, expected), lambda seen: not seen.problem, seconds)]
+    return [_patiently(lambda: _ask_anyone(session, expected), seconds)]
 
 
 def problems(session: Session, machines: Sequence[Machine], expected: Expected) -> list[str]:
@@ -70,7 +70,12 @@ def problems(session: Session, machines: Sequence[Machine], expected: Expected) 
     found = [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
     if not found and len({each.version for each in seen}) > 1:
         found.append(f"machines run different versions: {', '.join(sorted({each.version for each in seen}))}")
-    return found or _door_problems(session, expected)
+    # Again after a moment where it fails: one lost packet must not undo a deployment.
+    return found or waiting.until(lambda: _door_problems(session, expected), lambda wrong: not wrong, DOOR_SECONDS)
+
+
+def _patiently(ask_once: Callable[[], Ready], seconds: float) -> Ready:
+    return waiting.until(ask_once, lambda seen: not seen.problem, seconds)
 
 
 def _ask_one(session: Session, machine: Machine, expected: Expected) -> Ready:

@@ -339,8 +339,10 @@ class Fly:
         app = self.app
         if not app["machines"]:
             raise Refused("no machines available to deploy")
+        last = app["releases"][-1]
+        app["releases"].append({**last, "version": len(app["releases"]) + 1, "status": "complete"})
         for machine in app["machines"]:
-            self._update(machine, machine["image"], machine["release"])
+            self._update(machine, machine["image"], len(app["releases"]))
         return "Updating existing machines with rolling strategy\n"
 
     # addresses, certificates, tokens

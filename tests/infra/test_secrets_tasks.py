@@ -220,12 +220,14 @@ def test_a_value_that_fly_did_not_take_is_noticed(running: Desk, monkeypatch: py
 def test_a_machine_that_runs_with_the_old_values_is_noticed(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     def one(fly: fake_flyctl.Fly) -> str:
         machine = fly.app["machines"][0]
-        fly._update(machine, machine["image"], machine["release"])
+        fly._update(machine, machine["image"], machine["release"] + 1)
         return ""
 
     monkeypatch.setattr(fake_flyctl.Fly, "secrets_deploy", one)
     ended = running.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}")
-    assert (ended.code, ended.line) == (1, "not every machine runs with POE_API_KEYS yet; run the same task again")
+    late = running.app["machines"][1]["id"]
+    line = f"machine {late} does not run with the new secrets yet; run the same task again"
+    assert (ended.code, ended.line) == (1, line)
 
 
 def test_machines_without_a_usable_key_afterwards_are_told(running: Desk) -> None:

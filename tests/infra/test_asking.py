@@ -1,0 +1,108 @@
+"""Asking until something is true, and asking once over HTTP: both end, and neither raises."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from infra import http, waiting
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pauses: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(time, "sleep", made.sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    return made
+
+
+def test_a_good_answer_ends_it_at_once(clock: Clock) -> None:
+    assert waiting.until(lambda: 7, lambda answer: answer == 7, 60.0) == 7
+    assert clock.pauses == []
+
+
+def test_it_asks_again_at_growing_distances_and_gives_the_last_answer(clock: Clock) -> None:
+    answers = iter(range(1000))
+    assert waiting.until(lambda: next(answers), lambda _: False, 30.0) > 8
+    assert sum(clock.pauses) <= 30.0
+    assert clock.pauses[0] == waiting.FIRST_PAUSE_SECONDS
+    assert max(clock.pauses) == waiting.LONGEST_PAUSE_SECONDS
+
+
+def test_without_patience_it_asks_once(clock: Clock) -> None:
+    assert waiting.until(lambda: "bad", lambda _: False, 0.0) == "bad"
+    assert clock.pauses == []
+
+
+class Page(BaseHTTPRequestHandler):
+    """Answers by path."""
+
+    def do_GET(self) -> None:
+        if self.path == "/silent":
+            time.sleep(1)
+            return
+        self.send_response({"/moved": 302, "/bad": 500}.get(self.path, 200))
+        self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        self.send_header("X-Seen", self.headers.get("Authorization", ""))
+        self.end_headers()
+        self.wfile.write(b"x" * (http.LARGEST_BODY_BYTES + 10) if self.path == "/large" else b'{"a": 1}')
+
+    def log_message(self, *_: object) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Quiet(ThreadingHTTPServer):
+        def handle_error(self, *_: object) -> None:
+            """A client that leaves is no error."""
+
+    with Quiet(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_an_answer(url: str) -> None:
+    answer = http.get(f"{url}/", {"Authorization": "t"})
+    assert (answer.status, answer.json(), answer.headers["x-seen"], str(answer)) == (200, {"a": 1}, "t", "HTTP 200")
+
+
+def test_a_redirect_is_not_followed(url: str) -> None:
+    """It could take a token elsewhere."""
+    assert http.get(f"{url}/moved", {"Authorization": "t"}).status == 302
+
+
+def test_errors_are_answers(url: str) -> None:
+    assert http.get(f"{url}/bad").status == 500
+    assert len(http.get(f"{url}/large").body) == http.LARGEST_BODY_BYTES
+    assert str(http.get(f"{url}/silent", seconds=0.2)) == "no answer in time"
+    assert str(http.get("http://127.0.0.1:9/")) == "Connection refused"
+    assert http.get("no url at all").status == 0
+    assert http.get("file:///etc/passwd").status == 0
+    assert http.get("http://[half").status == 0
+    assert http.get(f"{url}/", {"Bad": "a\nb"}).status == 0
+
+
+def test_no_json_is_none() -> None:
+    assert http.Answer(200, b"<html>").json() is None
