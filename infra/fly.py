@@ -34,11 +34,15 @@ class Effect(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is known of one of flyctl's commands: its effect, whether it takes `--json`, how long it may take."""
+    """What is known of one of flyctl's commands.
+
+    Its effect, whether it takes `--json`, how long it may take, whether what it prints on the way is worth telling.
+    """
 
     effect: Effect
     json: bool = False
     seconds: float = 60.0
+    tells: bool = False
 
 
 _LOOK = Command(Effect.READS, json=True)
@@ -55,15 +59,15 @@ COMMANDS: Mapping[str, Command] = {
     "status": _LOOK,
     "releases": _LOOK,
     "scale show": _LOOK,
-    "scale count": Command(Effect.WRITES, seconds=10 * MINUTES),
-    "scale vm": Command(Effect.WRITES, seconds=30 * MINUTES),
+    "scale count": Command(Effect.WRITES, seconds=10 * MINUTES, tells=True),
+    "scale vm": Command(Effect.WRITES, seconds=30 * MINUTES, tells=True),
     "secrets list": _LOOK,
     "secrets import": _CHANGE,
     "secrets unset": _CHANGE,
-    "secrets deploy": Command(Effect.WRITES, seconds=45 * MINUTES),
+    "secrets deploy": Command(Effect.WRITES, seconds=45 * MINUTES, tells=True),
     "config validate": Command(Effect.READS),
     "config show": Command(Effect.READS),
-    "deploy": Command(Effect.WRITES, seconds=60 * MINUTES),
+    "deploy": Command(Effect.WRITES, seconds=60 * MINUTES, tells=True),
     "ips list": _LOOK,
     "ips allocate-v4": _CHANGE,
     "ips allocate-v6": _CHANGE,
@@ -158,16 +162,13 @@ class Fly:
                 environ=self.environ,
                 stdin=stdin,
                 seconds=seconds or COMMANDS[command].seconds,
-                hear=hear or (self._hear if self._tells_progress(COMMANDS[command]) else None),
+                hear=hear or (self._hear if self.hear is not None and COMMANDS[command].tells else None),
             )
         except (FileNotFoundError, PermissionError, NotADirectoryError):
             raise FlyError(
                 Refusal.NO_FLYCTL,
                 f"{self.binary} is not there: install it (https://fly.io/docs/flyctl/install/), or name one in FLYCTL",
             ) from None
-
-    def _tells_progress(self, command: Command) -> bool:
-        return self.hear is not None and command.effect is Effect.WRITES and not command.json
 
     def _hear(self, line: str) -> None:
         shown = self.redact(line).strip()

@@ -1,6 +1,7 @@
 """A stand-in of Fly's APIs: of GraphQL, the Machines API and the REST one, what our tasks make flyctl ask.
 
-It has state, keeps a log of its requests, and fails on demand: `500`, `429`, `lost` (done, but not answered) or `slow`.
+It has state, keeps a log of its requests, is a proxy that lets nobody through, and fails on demand: `500`, `429`,
+`lost` (done, but not answered) or `slow`.
 GraphQL objects hold more than was asked for; flyctl ignores the rest.
 """
 
@@ -61,6 +62,7 @@ class Platform:
     faults: list[Fault] = field(default_factory=list)
     images: set[str] = field(default_factory=set)
     sick: set[str] = field(default_factory=set)
+    elsewhere: set[str] = field(default_factory=set)
     number: int = 0
     lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -575,6 +577,11 @@ def serving(platform: Platform, beside: Callable[[str, Any], tuple[int, Any] | N
             self.send_header("Content-Length", str(len(sent)))
             self.end_headers()
             self.wfile.write(sent)
+
+        def do_CONNECT(self) -> None:
+            """Somebody wants to go elsewhere: noted, and refused."""
+            platform.elsewhere.add(self.path)
+            self.send_error(502)
 
         do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve
 
