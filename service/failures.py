@@ -58,7 +58,8 @@ def page() -> str:
             "",
             "### Which status is which kind",
             "",
-            "Where a body says nothing more. A word or a sentence in it may say more: the second table, and the text.",
+            "Where a body says nothing more. A word or a sentence in it may say more: the second table, and the text. "
+            "A page of HTML with 403, 404, 405 or 501 is not Poe's word about a key or a model: `broken`.",
             "",
             *_table(("Status", "Kind"), _statuses()),
             "",

@@ -27,6 +27,9 @@ STATUSES: Mapping[int, Kind] = {
 }
 """Statuses that leave nothing open. 524 is the edge's word for an upstream that did not answer in time."""
 
+_NO_PAGES = frozenset({403, 404, 405, 501})
+"""What Poe says about a model or a key with these it says in JSON: a page is by whatever stands before it."""
+
 _PASSING = frozenset({Kind.BROKEN, Kind.SILENT, Kind.RATE_LIMITED})
 """What a sentence cannot turn a 400 into: "please try again" is said about bad requests too."""
 
@@ -97,6 +100,8 @@ def _kind_of_words(said: Said) -> Kind | None:
 
 
 def _kind_of_status(status: int, said: Said) -> Kind:
+    if said.is_page and status in _NO_PAGES:
+        return Kind.BROKEN
     firm = STATUSES.get(status)
     if firm is not None:
         return firm
@@ -123,9 +128,7 @@ def _bad_request(said: Said) -> Kind:
 
 
 def _forbidden(said: Said) -> Kind:
-    """A 403 is about the content, about the model, or about the account; a page of HTML is about neither."""
-    if said.is_page:
-        return Kind.BROKEN
+    """A 403 is about the content, about the model, or about the account."""
     words = _kind_of_words(said)
     sentence = kind_in_sentence(said.message)
     for kind in (words, sentence):
