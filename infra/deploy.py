@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,13 +139,8 @@ def validate(session: Session) -> None:
 def toml_problems(session: Session) -> list[str]:
     """What flyctl lets pass in fly.toml and the service could not live with."""
     defaults = {each.name: each.default for each in session.settings}
-    env = {**defaults, **{name: str(value) for name, value in session.config.values.get("env", {}).items()}}
-    return fly_toml.problems(
-        session.config,
-        drain_seconds=fly_toml.duration(_seconds(env["DRAIN_TIMEOUT"])),
-        total_seconds=fly_toml.duration(_seconds(env["TOTAL_TIMEOUT"])),
-        max_streams=int(env["MAX_STREAMS"]),
-    )
+    env = {**defaults, **{name: str(value) for name, value in session.config.env.items()}}
+    return fly_toml.problems(session.config, env)
 
 
 def check_image(image: str) -> None:
@@ -177,10 +173,6 @@ def wait_healthy(session: Session) -> tuple[Machine, ...]:
     )
 
 
-def _seconds(text: str) -> str:
-    return text if text.isalnum() and not text.isdecimal() else f"{text}s"
-
-
 def _remember(session: Session, machines: Sequence[Machine]) -> Before:
     if not machines:
         return Before(None, "", ())
@@ -210,7 +202,10 @@ def _what(session: Session, image: str) -> list[str]:
 
 
 def commit_here(folder: Path) -> str:
-    """The commit of a clean checkout, with `-dirty` for one with changes; empty where git knows nothing."""
+    """The commit of a clean checkout; empty where git knows nothing.
+
+    One with changes gets the time as well, since a label that moves would lead a rollback to the wrong image.
+    """
     try:
         found = [
             subprocess.run(
@@ -226,7 +221,7 @@ def commit_here(folder: Path) -> str:
         ]
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found[0] + ("-dirty" if found[1] else "")
+    return found[0] + (f"-dirty-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}" if found[1] else "")
 
 
 def _run_deploy(session: Session, words: list[str], strategy: str, config: Sequence[str] = ()) -> None:

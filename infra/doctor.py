@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -120,6 +119,8 @@ def _caught(name: str, look: Look) -> Finding:
         return Finding(name, False, str(failed.message), code=ExitCode(failed.code))
     except Exit as failed:
         return Finding(name, False, str(failed.message), code=ExitCode.FAILED)
+    except (LookupError, TypeError, ValueError, AttributeError) as surprise:
+        return Finding(name, False, f"an answer that nobody expected ({type(surprise).__name__})", "a newer flyctl?")
 
 
 def _tools(session: Session) -> Finding:
@@ -223,7 +224,7 @@ def _poe(session: Session) -> Finding:
 def _drift(session: Session, status: Status) -> Finding:
     if not status.machines:
         return Finding("drift", True, "nothing runs yet")
-    running = json.loads(session.fly.text("config show", app=session.app))
+    running = session.fly.json("config show", app=session.app)
     differ = differences(session.config.values, running)
     releases = shapes.releases(session.fly.json("releases", app=session.app))
     if releases and not releases[0].complete:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from invoke import Context, Exit, Task
 
-from infra.task import INTERRUPTED, task
+from infra.task import INTERRUPTED, ExitCode, task
 
 COMMON = {
     "app": "NAME: the app; without it FLY_APP, then fly.toml",
@@ -35,6 +37,8 @@ def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callab
                     opened.console.result(body(opened, **flags))
                 except KeyboardInterrupt:
                     raise Exit(_interrupted(opened.finished), code=INTERRUPTED) from None
+                except (LookupError, TypeError, ValueError, AttributeError) as surprise:
+                    raise Exit(opened.redact(_surprised(surprise)), code=int(ExitCode.FAILED)) from None
 
         run.__signature__ = _signature(body)  # type: ignore[attr-defined]
         made: Task[Any] = task(name=name or None, help={**(help or {}), **COMMON})(run)
@@ -49,6 +53,13 @@ def _signature(body: Body) -> inspect.Signature:
     defaults = {"app": "", "dry_run": False, "json": False, "yes": False}
     common = [inspect.Parameter(each, word, default=default) for each, default in defaults.items()]
     return inspect.Signature([inspect.Parameter("c", word), *own, *common])
+
+
+def _surprised(surprise: Exception) -> str:
+    """One line for what should not happen: mostly an answer of flyctl's in another shape than its version had."""
+    frames = traceback.extract_tb(surprise.__traceback__)
+    place = next((f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)), "?")
+    return f"unexpected {type(surprise).__name__} at {place}: {str(surprise)[:200]}; is flyctl of another version?"
 
 
 def _interrupted(finished: list[str]) -> str:

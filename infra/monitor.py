@@ -176,7 +176,10 @@ def ask(organization: str, question: Question, token: str) -> list[Row]:
     body = answer.json()
     if answer.status != 200 or not isinstance(body, dict) or body.get("status") != "success":
         return [Row(question.name, None, problem=f"Prometheus: {answer}")]
-    found = [_row(question, each) for each in body["data"]["result"]]
+    try:
+        found = [_row(question, each) for each in body["data"]["result"]]
+    except (LookupError, TypeError, ValueError):
+        return [Row(question.name, None, problem="Prometheus: an answer that nobody expected")]
     return sorted(found, key=lambda row: row.name) or [Row(question.name, None, problem="no data")]
 
 

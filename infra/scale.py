@@ -134,6 +134,8 @@ def regions_now(session: Session) -> dict[str, int]:
     """How many machines the service has in which region."""
     groups = shapes.groups(session.fly.json("scale show", app=session.app))
     found = next((each.regions for each in groups if each.name == GROUP), {})
+    if not any(found.values()) and not session.dry_run:
+        raise Exit(f"nothing of {session.app} runs yet; `./dev deploy` starts it", code=int(ExitCode.NOT_SET_UP))
     return {region: number for region, number in found.items() if number}
 
 
@@ -173,8 +175,7 @@ def checked_regions(text: str) -> list[str]:
 
 def service_of(session: Session) -> dict[str, Any]:
     """What fly.toml says about load and rest."""
-    told = session.config.service
-    limits = told.get("concurrency", {})
+    told, limits = session.config.service, session.config.limits
     return {
         "auto_stop_machines": told.get("auto_stop_machines", "off"),
         "auto_start_machines": told.get("auto_start_machines", True),
@@ -224,12 +225,13 @@ def _auto_changes(least: str) -> list[tuple[str, str, object]]:
 
 
 def _limit_changes(session: Session, soft: int, hard: int) -> list[tuple[str, str, object]]:
-    limits = session.config.service.get("concurrency", {})
-    most = int(next(each.default for each in session.settings if each.name == "MAX_STREAMS"))
-    most = int(session.config.values.get("env", {}).get("MAX_STREAMS", most))
-    new_soft, new_hard = soft or limits.get("soft_limit", 20), hard or limits.get("hard_limit", most)
+    limits = session.config.limits
+    default = next(each.default for each in session.settings if each.name == "MAX_STREAMS")
+    most = fly_toml.number(session.config.env.get("MAX_STREAMS", default))
+    new_soft = soft or fly_toml.number(limits.get("soft_limit", 20))
+    new_hard = hard or fly_toml.number(limits.get("hard_limit", most))
     if soft < 0 or hard < 0 or not new_soft <= new_hard <= most:
-        raise wrong_use(f"--soft {new_soft} --hard {new_hard}: 0 < soft ≤ hard ≤ MAX_STREAMS ({most})")
+        raise wrong_use(f"--soft {new_soft:g} --hard {new_hard:g}: 0 < soft ≤ hard ≤ MAX_STREAMS ({most:g})")
     given = {"soft_limit": soft, "hard_limit": hard}
     return [("http_service.concurrency", key, value) for key, value in given.items() if value]
 

@@ -164,7 +164,7 @@ def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str
     """What is not as it should be: name, problem and fix of each."""
     settings = session.settings
     names = {each.name for each in found}
-    env = session.config.values.get("env", {})
+    env = session.config.env
     wanted = [each.name for each in settings if each.secret]
     known = {each.name for each in settings}
     problems = [(name, "is not on Fly", "./dev secrets") for name in wanted if name not in names]

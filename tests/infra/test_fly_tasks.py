@@ -15,6 +15,7 @@ import pytest
 import tasks
 from infra.fly import COMMANDS
 from infra.fly_task import COMMON
+from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, NEXT_TOKEN, TOKEN, Desk
 from tests.infra.surface import parsed, surface
 
@@ -216,6 +217,26 @@ def test_a_fly_toml_that_is_none_is_one_line(desk: Desk) -> None:
     ended = desk.run("status")
     assert ended.code == 2
     assert ended.line.startswith("fly.toml cannot be read: Invalid value")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["http_service = 3", "env = []", 'vm = "large"', "[http_service]\nchecks = 1", "[http_service]\nconcurrency = 1"],
+)
+@pytest.mark.parametrize("name", ["deploy", "scale", "doctor", "setup", "scale.auto"])
+def test_a_fly_toml_of_another_shape_is_one_line(desk: Desk, name: str, line: str) -> None:
+    (desk.folder / "fly.toml").write_text(f'app = "{APP}"\n{line}\n')
+    ended = desk.run(name, *TASKS[name], "--yes", POE_API_KEYS=KEYS)
+    assert ended.code == 2
+    assert ended.line.endswith("is of another kind than Fly's reference says")
+
+
+def test_an_answer_in_another_shape_is_one_line(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake_flyctl.Fly, "status", lambda _: {"Machines": [{"no": "id"}]})
+    ended = running.run("status")
+    assert ended.code == 1
+    assert ended.line.startswith("unexpected KeyError at shapes.py:")
+    assert ended.line.endswith("is flyctl of another version?")
 
 
 def test_the_stand_in_refuses_what_flyctl_would() -> None:

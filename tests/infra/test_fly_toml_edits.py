@@ -68,7 +68,9 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
 
 
 def problems(text: str) -> list[str]:
-    return fly_toml.problems(FlyToml(Path("fly.toml"), tomllib.loads(text)), 280.0, 900.0, 2000)
+    env = tomllib.loads(text).get("env", {})
+    settings = {"DRAIN_TIMEOUT": "280", "TOTAL_TIMEOUT": "15m", "MAX_STREAMS": "2000", **env}
+    return fly_toml.problems(FlyToml(Path("fly.toml"), tomllib.loads(text)), settings)
 
 
 def test_ours_is_good(text: str) -> None:
@@ -93,6 +95,11 @@ def test_ours_is_good(text: str) -> None:
         ("compress = false", "compress = true", "compress is not false"),
         ("[[vm]]", "[[vmx]]", "[[vm]] is missing"),
         ("[env]", '[env]\nPOE_API_KEYS = "x"', "env holds a secret"),
+        ("[env]", '[env]\nDRAIN_TIMEOUT = "5m"', "kill_timeout (300 s) is not above DRAIN_TIMEOUT (300 s)"),
+        ("[env]", '[env]\nDRAIN_TIMEOUT = "soon"', "is not above DRAIN_TIMEOUT (nan s)"),
+        ('PORT = "8080"', 'PORT = "many"', "internal_port is not env.PORT"),
+        ("hard_limit = 1000", 'hard_limit = "x"', "hard_limit is above MAX_STREAMS"),
+        ('kill_timeout = "300s"', 'kill_timeout = "ages"', "kill_timeout is above Fly's 300 s"),
     ],
 )
 def test_what_streams_would_not_survive(text: str, old: str, new: str, problem: str) -> None:
@@ -102,7 +109,16 @@ def test_what_streams_would_not_survive(text: str, old: str, new: str, problem: 
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("300s", 300), ("5m0s", 300), ("1h2m3s", 3723), ("500ms", 0.5), (15, 15), ("1.5s", 1.5)],
+    [
+        ("300s", 300),
+        ("5m0s", 300),
+        ("1h2m3s", 3723),
+        ("500ms", 0.5),
+        (15, 15),
+        ("1.5s", 1.5),
+        ("1.5m", 90),
+        ("0.5", 0.5),
+    ],
 )
 def test_durations(text: object, seconds: float) -> None:
     assert fly_toml.duration(text) == seconds

@@ -136,6 +136,12 @@ def test_the_plain_noun_shows(running: Desk) -> None:
     assert running.run("scale", "--json").json["groups"][0]["regions"] == {"nrt": 1}
 
 
+def test_before_the_first_deployment_there_is_nothing_to_scale(running: Desk) -> None:
+    running.change(lambda state: state["apps"][APP].update(machines=[]))
+    ended = running.run("scale.count", "--machines", "2")
+    assert (ended.code, ended.line) == (3, f"nothing of {APP} runs yet; `./dev deploy` starts it")
+
+
 def test_shares_are_about_the_same() -> None:
     assert scale.shares(5, ["a", "b", "c"]) == {"a": 2, "b": 2, "c": 1}
     assert scale.shares(1, ["a", "b"]) == {"a": 1, "b": 0}
