@@ -12,7 +12,7 @@ from service.wires.connection import Body
 from service.wires.watchdog import Watchdog
 
 EPILOGUE_SECONDS = 3.0
-"""For what follows an answer that is whole already, its token counts for one."""
+"""For all that follows an answer that is whole already, its token counts for one."""
 NOT_BEGUN = "The model did not begin to answer in time."
 NO_ANSWER = "The model's answer did not come in time."
 FELL_SILENT = "The model fell silent in the middle of its answer."
@@ -41,13 +41,24 @@ class Reader(Protocol):
 class Arriving:
     """One answer. Only time that is spent on waiting for the upstream counts: what its reader takes does not."""
 
-    __slots__ = ("_broken", "_call", "_content", "_left_seconds", "_reader", "_watchdog", "_working", "visible")
+    __slots__ = (
+        "_broken",
+        "_call",
+        "_content",
+        "_epilogue_ends",
+        "_left_seconds",
+        "_reader",
+        "_watchdog",
+        "_working",
+        "visible",
+    )
 
     def __init__(self, call: UpstreamCall, content: Body, reader: Reader, waited_seconds: float) -> None:
         self.visible = False
         self._broken: Failure | None = None
         self._call = call
         self._content = content
+        self._epilogue_ends = 0.0
         self._reader = reader
         self._working = False
         self._left_seconds = call.first_event_seconds - waited_seconds
@@ -89,7 +100,7 @@ class Arriving:
 
     async def _arriving(self) -> bytes:
         began = perf_counter()
-        self._watchdog.expect(EPILOGUE_SECONDS if self._reader.whole else self._left_seconds)
+        self._watchdog.expect(self._epilogue_left(began) if self._reader.whole else self._left_seconds)
         try:
             data = await self._content.readany()
         except TimeoutError:
@@ -100,6 +111,14 @@ class Arriving:
             self._left_seconds -= waited_seconds
             self._call.waiting.seconds += waited_seconds
         return data
+
+    def _epilogue_left(self, now: float) -> float:
+        """Seconds. Comments that go on and on do not make them more, even where they come too fast to be waited for."""
+        if not self._epilogue_ends:
+            self._epilogue_ends = now + EPILOGUE_SECONDS
+        if self._epilogue_ends <= now:
+            raise Failure(Kind.SILENT, self._silence())
+        return self._epilogue_ends - now
 
     def _wake(self) -> None:
         self._content.set_exception(TimeoutError())

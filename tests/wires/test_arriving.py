@@ -8,9 +8,12 @@ import pytest
 
 from service.errors import Failure, Kind
 from service.events import Event, Finish, Text
-from service.wires.arriving import Arriving
+from service.wires import arriving
+from service.wires.arriving import EPILOGUE_SECONDS, Arriving
 from service.wires.bot_events import BotReader
+from service.wires.chat_stream import ChatReader
 from service.wires.connection import Body
+from tests.faults.clock_loop import ClockLoop, run_on_a_fake_clock
 from tests.wires.answers import DONE, text
 from tests.wires.calls import asking
 
@@ -55,3 +58,49 @@ async def test_text_that_had_arrived_commits_nobody_where_none_was_given() -> No
     assert found == []
     assert failure is not None
     assert failure.kind is Kind.CUT
+
+
+class Commented(Body):
+    """An answer that comments follow, one in 0.4 seconds. `waits`: reading waits for them; else they are there."""
+
+    def __init__(self, clock: ClockLoop, *, waits: bool) -> None:
+        super().__init__(clock)
+        self._clock = clock
+        self._waits = waits
+        self._comments = 0
+
+    async def readany(self) -> bytes:
+        if not self.parts and self._waits:
+            self._clock.call_later(0.4, self._comment)
+        elif not self.parts:
+            self._clock.forward(0.4)
+            self._comment()
+        return await super().readany()
+
+    def _comment(self) -> None:
+        self._comments += 1
+        assert self._comments < 100
+        self.parts.append(b": still here\n\n")
+        self.wake()
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["slow", "fast"])
+def test_comments_behind_a_whole_answer_do_not_put_off_its_end(monkeypatch: pytest.MonkeyPatch, waits: bool) -> None:
+    async def told(clock: ClockLoop) -> tuple[list[Event], float]:
+        monkeypatch.setattr(arriving, "perf_counter", clock.time)
+        began = clock.time()
+        content = Commented(clock, waits=waits)
+        content.parts.append(
+            b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n'
+            b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+        )
+        answer = Arriving(asking(), content, ChatReader(), 0.0)
+        found: list[Event] = []
+        while events := await answer.read():
+            found += events
+        answer.close()
+        return found, clock.time() - began
+
+    events, seconds = run_on_a_fake_clock(told)
+    assert events == [Text((b"a",)), Finish("stop")]
+    assert EPILOGUE_SECONDS <= seconds < EPILOGUE_SECONDS + 0.5
