@@ -116,6 +116,14 @@ def read(pieces: Iterable[bytes]) -> str:
 
 def size(event: Event) -> int:
     """About how many bytes an event takes while it is kept."""
-    if isinstance(event, (Text, Reasoning)):
-        return sum([len(piece) for piece in event.pieces])
-    return EVENT_BYTES + len(event.arguments) if isinstance(event, ToolCall) else EVENT_BYTES
+    match event:
+        case Text(pieces) | Reasoning(pieces):
+            return sum([len(piece) for piece in pieces])
+        case ToolCall():
+            return EVENT_BYTES + len(event.arguments)
+        case File():
+            return EVENT_BYTES + len(event.url) + len(event.name)
+        case Extra(members):
+            return EVENT_BYTES + len(repr(members))
+        case _:
+            return EVENT_BYTES

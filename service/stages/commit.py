@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from service.errors import Failure, Kind
+from service.errors import UPSTREAM_ERROR, Refusal
 from service.events import VISIBLE, Event, Finish, size
-from service.stages.recovery import Follower, Kept
+from service.stages.recovery import Follower, Kept, Known
 
 MAX_COLLECTED_BYTES = 64 * 1024 * 1024
-"""Of an answer that is in memory as a whole before its caller gets any of it."""
+"""Of what lies in memory before the caller gets any of it."""
 
 
 class Passage:
     """The way of one answer to its caller.
 
     `holds`: nothing passes before the answer's end is known. `collected`: it is in memory as a whole, here or further
-    on, and so must not grow without end. `keeps`: what has passed is kept, so that a second answer
-    can be compared with it. `begun`: the attempt under way has shown something visible. `committed`: so has what the
-    caller has.
+    on, and so must not grow without end. `keeps`: what has passed is kept, so that a second answer can be compared
+    with it. `begun`: the attempt under way has shown something visible. `committed`: so has what the caller has.
     """
 
     def __init__(self, *, holds: bool, collected: bool, keeps: bool) -> None:
         self._holds = holds
-        self._left_bytes = MAX_COLLECTED_BYTES if collected else None
+        self._collected = collected
         self._kept = Kept() if keeps else None
+        self._known: Known | None = None
         self._follower: Follower | None = None
         self._held: list[Event] = []
+        self._left_bytes = MAX_COLLECTED_BYTES
         self.begun = False
         self.committed = False
 
@@ -32,21 +33,18 @@ class Passage:
         """Another attempt begins."""
         self.begun = False
         self._held = []
-        if self._follower is not None:
-            self.recover()
-        if self._left_bytes is not None:
-            self._left_bytes = MAX_COLLECTED_BYTES
+        self._left_bytes = MAX_COLLECTED_BYTES
+        if self._known is not None:
+            self._follower = Follower(self._known)
 
     def feed(self, batch: list[Event]) -> list[Event]:
-        """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer, and `Failure`
+        """What of an attempt's events goes out now. Raises `DivergedError` where it is another answer, and `Refusal`
         where it is too large."""
         ends = bool(batch) and type(batch[-1]) is Finish
-        if self._left_bytes is not None and not ends:
-            self._left_bytes -= sum([size(event) for event in batch])
-            if self._left_bytes < 0:
-                raise Failure(Kind.BROKEN, "The model's answer is too large.")
         if not self.begun:
             self.begun = ends or any([isinstance(event, VISIBLE) for event in batch])
+        if not ends and (self._collected or not self.begun):
+            self._count(batch)
         if self._follower is not None:
             return self._follower.feed(batch)
         if not self.committed:
@@ -58,6 +56,12 @@ class Passage:
             self._kept.add(batch)
         return batch
 
+    def _count(self, batch: list[Event]) -> None:
+        self._left_bytes -= sum([size(event) for event in batch])
+        if self._left_bytes < 0:  # another attempt would be paid for, and no smaller
+            told = UPSTREAM_ERROR
+            raise Refusal(told.status, "The model's answer is too large.", type_=told.type, code=told.code)
+
     @property
     def recoverable(self) -> bool:
         """Whether all that has passed is known."""
@@ -66,9 +70,9 @@ class Passage:
     @property
     def recovering(self) -> bool:
         """Whether a second answer is on its way."""
-        return self._follower is not None
+        return self._known is not None
 
     def recover(self) -> None:
         """The next attempt's answer may go on where the first one broke off, if it begins with all of it."""
         assert self._kept is not None
-        self._follower = Follower(self._kept)
+        self._known = self._kept.known()

@@ -7,29 +7,40 @@ answer must show the same runs in the same order, and only the last of those the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from io import StringIO
 
 from service.events import Event, Extra, File, Finish, Progress, Reasoning, Text, ToolCall, escape, read, size
+from service.frozen import frozen
 
-MAX_KEPT_BYTES = 4 * 1024 * 1024
+MAX_KEPT_BYTES = 1024 * 1024
 """Of what one caller has got; a longer answer is not recovered."""
 
-Part = tuple[str, str]
-"""What a piece of an answer belongs to (text, thoughts, a call and its name, a file, a member beside them), and the
-piece itself; of things that have no inner order the piece is all there is."""
+Run = tuple[str, str]
+"""What a part of an answer belongs to (text, thoughts, a call and its name, a file, a member beside them), and the
+part itself."""
 
 
 class DivergedError(Exception):
     """The second answer is another one."""
 
 
+@frozen
+class Known:
+    """What a caller has, run by run, and the ids that it knows the tool calls by."""
+
+    runs: tuple[Run, ...]
+    call_ids: Mapping[int, str]
+
+
 class Kept:
-    """What a caller has got of a stream."""
+    """What a caller has got of a stream so far."""
 
     def __init__(self) -> None:
-        self._events: list[Event] = []
-        self._bytes: int = 0
+        self._runs: list[tuple[str, StringIO]] = []
+        self._names: dict[int, str] = {}
         self._call_ids: dict[int, str] = {}
+        self._bytes: int = 0
 
     @property
     def comparable(self) -> bool:
@@ -41,36 +52,33 @@ class Kept:
         if self._bytes > MAX_KEPT_BYTES:
             return
         for event in batch:
-            self._events.append(event)
             self._bytes += size(event)
-            if type(event) is ToolCall:
-                self._call_ids.setdefault(event.index, event.id)
+            self._add(event)
         if self._bytes > MAX_KEPT_BYTES:
-            self._events.clear()
+            self._runs.clear()
 
-    def runs(self) -> list[Part]:
-        """What the caller has, run by run."""
-        runs: list[Part] = []
-        names: dict[int, str] = {}
-        for event in self._events:
-            for name, piece in _parts(event, names):
-                if runs and runs[-1][0] == name and _grows(name):
-                    runs[-1] = (name, runs[-1][1] + piece)
-                else:
-                    runs.append((name, piece))
-        return runs
+    def _add(self, event: Event) -> None:
+        found = _part(event, self._names)
+        if found is None:
+            return
+        name, piece = found
+        if not self._runs or self._runs[-1][0] != name or not _grows(name):
+            self._runs.append((name, StringIO()))
+        self._runs[-1][1].write(piece)
+        if type(event) is ToolCall:
+            self._call_ids.setdefault(event.index, event.id)
 
-    def call_ids(self) -> dict[int, str]:
-        """The ids that the caller knows the calls by."""
-        return dict(self._call_ids)
+    def known(self) -> Known:
+        """All of it, at this moment."""
+        return Known(tuple([(name, text.getvalue()) for name, text in self._runs]), dict(self._call_ids))
 
 
 class Follower:
     """Holds a second answer back while it repeats what the caller has, and passes on what comes after that."""
 
-    def __init__(self, kept: Kept) -> None:
-        self._runs = kept.runs()
-        self._ids = kept.call_ids()
+    def __init__(self, known: Known) -> None:
+        self._runs = known.runs
+        self._ids = known.call_ids
         self._names: dict[int, str] = {}
         self._run = 0
         self._at = -1
@@ -79,8 +87,8 @@ class Follower:
     @property
     def caught_up(self) -> bool:
         """Whether everything that the caller has was repeated."""
-        left = self._runs[self._run :]
-        return not left or (len(left) == 1 and self._at == len(left[0][1]))
+        left = len(self._runs) - self._run
+        return not left or (left == 1 and self._at == len(self._runs[-1][1]))
 
     def feed(self, batch: Iterable[Event]) -> list[Event]:
         """The new part of some events. Raises `DivergedError` where they are not what the caller has."""
@@ -90,9 +98,7 @@ class Follower:
                 if not self.caught_up:
                     raise DivergedError
                 out.append(event)
-            elif isinstance(event, Progress):
-                continue
-            else:
+            elif not isinstance(event, Progress):
                 rest = self._rest_of(event)
                 if rest is not None:
                     out.append(rest)
@@ -100,14 +106,15 @@ class Follower:
 
     def _rest_of(self, event: Event) -> Event | None:
         """What of an event is new."""
-        new = "".join([self._advance(name, piece) for name, piece in _parts(event, self._names)])
+        found = _part(event, self._names)
+        if found is None:
+            return None
+        new = self._advance(*found)
         if isinstance(event, ToolCall):
-            known = event.index in self._ids
-            if known and not new:
-                return None
-            if known:
-                return ToolCall(event.index, self._ids[event.index], None, new, None)
-            return event
+            known_id = self._ids.get(event.index)
+            if known_id is None:
+                return event
+            return ToolCall(event.index, known_id, None, new, None) if new else None
         if not new:
             return None
         if isinstance(event, Text):
@@ -121,39 +128,41 @@ class Follower:
             if self._at == len(known) and (name != known_name or not _grows(name)):
                 self._run, self._at = self._run + 1, -1
                 continue
-            return self._compare(name, piece, known_name, known)
+            if name != known_name:
+                raise DivergedError
+            return self._compare(name, piece, known)
         return piece
 
-    def _compare(self, name: str, piece: str, known_name: str, known: str) -> str:
-        missing = known[max(self._at, 0) :]
-        new = piece[len(missing) :]
-        if name != known_name or not missing.startswith(piece[: len(missing)]):
+    def _compare(self, name: str, piece: str, known: str) -> str:
+        at = max(self._at, 0)
+        missing = len(known) - at
+        if len(piece) <= missing:
+            if not known.startswith(piece, at) or (not _grows(name) and len(piece) < missing):
+                raise DivergedError
+            self._at = at + len(piece)
+            return ""
+        # Longer than what the caller has: it may be so only at its very end.
+        if not piece.startswith(known[at:]) or not _grows(name) or self._run < len(self._runs) - 1:
             raise DivergedError
-        if not _grows(name) and piece != missing:
-            raise DivergedError
-        if new and self._run < len(self._runs) - 1:
-            raise DivergedError  # the caller has something else after this run
-        self._at = len(known) - len(missing) + len(piece) - len(new)
-        if new:
-            self._run, self._at = self._run + 1, -1
-        return new
+        self._run, self._at = self._run + 1, -1
+        return piece[missing:]
 
 
-def _parts(event: Event, names: dict[int, str]) -> list[Part]:
+def _part(event: Event, names: dict[int, str]) -> Run | None:
     match event:
         case Text(pieces):
-            return [("text", read(pieces))] if pieces else []
+            return ("text", read(pieces)) if pieces else None
         case Reasoning(pieces):
-            return [("reasoning", read(pieces))] if pieces else []
+            return ("reasoning", read(pieces)) if pieces else None
         case ToolCall():
             name = names.setdefault(event.index, event.name or "")
-            return [(f"call {event.index} {name}", event.arguments)]
+            return f"call {event.index} {name}", event.arguments
         case File():
-            return [("file", event.url)]
+            return "file", event.url
         case Extra(members):
-            return [("extra", repr(sorted(members.items(), key=str)))]
+            return "extra", repr(sorted(members.items(), key=str))
         case _:
-            return []
+            return None
 
 
 def _grows(name: str) -> bool:

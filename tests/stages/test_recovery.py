@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -23,7 +24,7 @@ def thought(*pieces: str) -> Reasoning:
 def follow(has: list[Event], second: list[Event]) -> list[Event]:
     kept = Kept()
     kept.add(has)
-    follower = Follower(kept)
+    follower = Follower(kept.known())
     return [event for each in second for event in follower.feed([each])]
 
 
@@ -145,3 +146,16 @@ def pieces(rng: random.Random, whole: str) -> list[str]:
 def changed(rng: random.Random, whole: str) -> str:
     at = rng.randrange(len(whole))
     return whole[:at] + rng.choice("xyz") + whole[at + 1 :]
+
+
+def test_a_long_answer_in_many_small_pieces_is_followed_at_once() -> None:
+    piece = text("abcd")
+    kept = Kept()
+    kept.add([piece] * 100_000)
+    began = time.perf_counter()
+    follower = Follower(kept.known())
+    for _ in range(100_000):
+        assert follower.feed([piece]) == []
+    assert follower.caught_up
+    assert follower.feed([piece, DONE]) == [piece, DONE]
+    assert time.perf_counter() - began < 5, "a loop over all that is known for each piece takes minutes"
