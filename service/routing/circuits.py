@@ -28,17 +28,19 @@ Way = tuple[str, WireName]
 
 
 class Circuit:
-    """One model on one wire since its last success."""
+    """One model on one wire since its last success. `trial` is the request that tries whether it works again."""
 
-    __slots__ = ("failures", "trial_at", "trial_until", "wait_seconds")
+    __slots__ = ("failures", "trial", "trial_at", "trial_until", "wait_seconds")
 
     def __init__(self) -> None:
         self.failures = 0
         self.wait_seconds = 0.0
+        """Between two trials; 0 while the circuit is closed."""
         self.trial_at = 0.0
         """When the next trial may begin, for an open circuit."""
+        self.trial: object = None
         self.trial_until = 0.0
-        """While a trial is under way: when it is given up."""
+        """While a trial is under way: from when on another request may be the next."""
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +48,11 @@ class Circuit:
 
 
 class Circuits:
-    """All circuits that are not simply closed. `failures` in a row open one; 0 switches circuits off."""
+    """All circuits that are not simply closed. `failures` in a row open one; 0 switches circuits off.
+
+    Only the end of a whole answer closes a circuit. An answer that has begun lets one more request try after it now
+    and then, since it may take minutes, and may break off.
+    """
 
     def __init__(
         self,
@@ -60,7 +66,7 @@ class Circuits:
         self._spread = spread
         self._known: OrderedDict[Way, Circuit] = OrderedDict()
 
-    def enter(self, way: Way) -> bool:
+    def enter(self, way: Way, who: object) -> bool:
         """Whether a request may try this way now. True at an open circuit makes it the trial: then tell its outcome."""
         circuit = self._known.get(way)
         if circuit is None or not circuit.is_open:
@@ -68,7 +74,7 @@ class Circuits:
         now = self._clock()
         if now < circuit.trial_at or now < circuit.trial_until:
             return False
-        circuit.trial_until = now + TRIAL_SECONDS
+        circuit.trial, circuit.trial_until = who, now + TRIAL_SECONDS
         return True
 
     def seconds_to_trial(self, way: Way) -> float:
@@ -80,12 +86,11 @@ class Circuits:
         under_way = circuit.wait_seconds if self._clock() < circuit.trial_until else 0.0
         return max(circuit.trial_at - self._clock(), under_way, 0.0)
 
-    def began(self, way: Way) -> None:
-        """An answer has begun: others need not wait for its end. Should it break off, the circuit opens again."""
+    def began(self, way: Way, who: object) -> None:
+        """A trial's answer has begun."""
         circuit = self._known.get(way) if self._known else None
-        if circuit is not None and circuit.is_open:
-            circuit.failures = self._limit - 1
-            circuit.wait_seconds = circuit.trial_at = circuit.trial_until = 0.0
+        if circuit is not None and circuit.trial is who:
+            circuit.trial_until = self._clock() + FIRST_TRIAL_SECONDS
 
     def succeeded(self, way: Way) -> None:
         """An answer came to its end: what failed before is forgotten."""
@@ -108,13 +113,13 @@ class Circuits:
             return  # what fails while the circuit is open began before it opened
         circuit.wait_seconds = min(max(circuit.wait_seconds * 2, FIRST_TRIAL_SECONDS), LAST_TRIAL_SECONDS)
         circuit.trial_at = now + circuit.wait_seconds * self._spread(1 - JITTER, 1.0)
-        circuit.trial_until = 0.0
+        circuit.trial, circuit.trial_until = None, 0.0
 
-    def left(self, way: Way) -> None:
-        """The request ended without a verdict on the model, as when its caller left: the next one may be the trial."""
+    def left(self, way: Way, who: object) -> None:
+        """A trial ended without a verdict on the model, as when its caller left: the next request may be the trial."""
         circuit = self._known.get(way)
-        if circuit is not None:
-            circuit.trial_until = 0.0
+        if circuit is not None and circuit.trial is who:
+            circuit.trial, circuit.trial_until = None, 0.0
 
     def __len__(self) -> int:
         return len(self._known)
