@@ -34,12 +34,18 @@ PAUSE_SECONDS = (0.25, 0.5)
 """Between two attempts with the same key."""
 LIMIT_WAIT_SECONDS = 5.0
 """A rate limit that passes within this time is waited for, once, where no other key is free."""
+NEEDED = frozenset({"", "model", "messages", "tools"})
+"""What cannot be left out of a request."""
 POOLS_OWN = "The model could not be asked to the end with this key."
 A_KEYS_OWN = frozenset({"key", "key and model", "account"})
 """What rests after failures of the pool's own; before any event they say that no model was asked."""
 PARAMETERS_LEARNED = 4
 """Members that one request may lose to a model's 400s before the 400 is believed."""
 SLOW_ANSWER_SECONDS = 900.0
+
+
+Verdict = tuple[Way, Failure | Refusal]
+"""What was said of a model on a wire."""
 
 
 @frozen
@@ -78,10 +84,14 @@ class Attempts:
         self._tried: frozenset[str] = frozenset()
         self._limited: frozenset[str] = frozenset()
         """Those of the tried keys of which Poe has said when their rate allows more."""
+        self._used: frozenset[str] = frozenset()
+        """Those of them with which the model itself failed."""
         self._later: list[Place] = []
         """Models that fell silent, with what is left to try of them once no fallback is."""
         self._learned = 0
         self._repeats = 0
+        self._repeating = False
+        self._uploaded_again = False
         self._same_key_left = False
         self._waited = False
         self._broke: Refusal | None = None
@@ -90,8 +100,10 @@ class Attempts:
         """The open circuit that this request is the trial of."""
         self._begun: tuple[Way, ...] = ()
         self._failing: tuple[Way, ...] = ()
-        self._last: Failure | Refusal | None = None
-        self._passing: Failure | None = None
+        self._last: Verdict | None = None
+        self._passing: Verdict | None = None
+        """The latest verdict that will be another one in a while."""
+        self._poes: Failure | None = None
         """The latest failure that was Poe's or the network's."""
         self._open_next_model()
 
@@ -101,11 +113,18 @@ class Attempts:
             route = self._routes[0]
             way = way_of(route)
             if not self._enter(way):
-                self._last = _unavailable(self._means.circuits.seconds_to_trial(way))
+                self._judged(way, _unavailable(self._means.circuits.seconds_to_trial(way)))
                 self._leave_route()
                 continue
             refused = self._refused(route, way)
-            lifted = lift(self._prompt, route.model, route.wire, refused)
+            try:
+                lifted = lift(self._prompt, route.model, route.wire, refused)
+            except Refusal as refusal:  # a parameter that this model takes in another way
+                if self._last is None:
+                    raise
+                self._judged(way, refusal)
+                self._leave_route()
+                continue
             try:
                 lease = await self._means.pool.lease(way[0], avoid=self._tried, session=self._prompt.session)
             except NoOtherKey:  # that all keys were tried is no news: what they failed with is
@@ -121,7 +140,7 @@ class Attempts:
         record.first_event_at = record.first_event_at or perf_counter()
         if self._broke is None:
             record.answer_model = self.asked
-        self._means.circuits.began(way_of(call.route))
+        self._means.circuits.began(way_of(call.route), self)
 
     def succeeded(self, call: UpstreamCall) -> None:
         """The attempt's answer came to its end."""
@@ -143,10 +162,11 @@ class Attempts:
 
     def failed(self, call: UpstreamCall, failure: Failure) -> None:
         """The attempt failed. Whatever follows, the failure counts."""
-        self._last = failure
+        self._judged(way_of(call.route), failure)
         self._count(call, failure.kind)
         if POLICY[failure.kind].passes:
-            self._passing = failure
+            self._poes = failure
+            self._used |= {call.key_name}
             self._count_against(way_of(call.route))
         elif failure.kind is Kind.RATE_LIMITED and failure.retry_after is not None:
             self._limited |= {call.key_name}
@@ -157,6 +177,11 @@ class Attempts:
             self._trial = None
             self._means.circuits.failed(way)
 
+    def _judged(self, way: Way, verdict: Failure | Refusal) -> None:
+        self._last = (way, verdict)
+        if _passes(verdict):
+            self._passing = self._last
+
     def _count(self, call: UpstreamCall, result: str) -> None:
         self._record.results.append((call.key_name, call.route.wire, result))
 
@@ -164,15 +189,16 @@ class Attempts:
         """What the caller is told where nothing follows."""
         if self._broke is not None:
             return self._broke
-        last = self._last
-        assert last is not None
+        assert self._last is not None
+        way, last = self._last
+        if self._passing is not None and not _passes(last) and self._passing[0] != way:
+            way, last = self._passing  # that another model or wire cannot help is no reason to blame the request
         if isinstance(last, Refusal):
             return last
         if POLICY[last.kind].rests in A_KEYS_OWN:
-            model = way_of(self._routes[0])[0]
-            if not self._means.pool.usable_count(model):
-                return self._means.pool.refusal(model)  # which speaks for all keys, and not for the last one alone
-            last = self._passing or Failure(Kind.BROKEN, POOLS_OWN)  # a key in trouble is no news while another works
+            if not self._means.pool.usable_count(way[0]):
+                return self._means.pool.refusal(way[0])  # which speaks for all keys, and not for the last one alone
+            last = self._poes or Failure(Kind.BROKEN, POOLS_OWN)  # a key in trouble is no news while another works
         if last.kind is Kind.NO_SUCH_MODEL:
             return self._means.catalogue.not_found(self.asked)  # which knows what may have been meant
         return refusal_for(last)
@@ -186,12 +212,13 @@ class Attempts:
         policy = POLICY[failure.kind]
         if failure.kind in (Kind.NO_SUCH_MODEL, Kind.NOT_ON_WIRE):
             self._means.catalogue.learn_missing(call.route)
+        mended = failure.kind is Kind.UNSUPPORTED_PARAMETER and self._leave_out(call, failure.param or "")
         if self._spent:
             raise self.final()
-        if failure.kind is Kind.UNSUPPORTED_PARAMETER and self._leave_out(call, failure.param or ""):
+        if mended:
             return
-        if failure.kind is Kind.UPLOAD_REFUSED and not self._repeats:
-            self._repeats += 1
+        if failure.kind is Kind.UPLOAD_REFUSED and not self._uploaded_again:
+            self._uploaded_again = True
         elif failure.kind is Kind.SILENT and self._names:
             self._later.append(Place(self.asked, tuple(self._routes), self._tried | {call.key_name}))
             self._open_next_model()
@@ -210,8 +237,9 @@ class Attempts:
         policy = POLICY[failure.kind]
         if self._broke is not None or self._spent or policy.blame == "request":
             return False
-        if not self._means.budget.repeat(way_of(call.route)):
+        if not self._means.budget.allows(way_of(call.route)):
             return False
+        self._repeating = True
         self._broke = self.final()
         self._record.recovery = "failed"  # unless it succeeds
         self._same_key_left = True
@@ -233,7 +261,7 @@ class Attempts:
                     self.asked, forced_wire=self._forced, tools=bool(self._prompt.tools)
                 )
             except Refusal as refusal:
-                self._last = refusal
+                self._judged((self.asked, "bot"), refusal)
                 continue
             self._routes = list(found)
             self._begin_route()
@@ -251,11 +279,12 @@ class Attempts:
             return
         self._begin_route()
         self._tried = place.tried
-        if not self._means.budget.repeat(way_of(self._routes[0])):
+        self._repeating = True
+        if not self._means.budget.allows(way_of(self._routes[0])):
             self._return()
 
     def _begin_route(self) -> None:
-        self._tried = self._limited = frozenset()
+        self._tried = self._limited = self._used = frozenset()
         self._repeats = 0
         self._same_key_left = False
 
@@ -273,30 +302,30 @@ class Attempts:
         circuits = self._means.circuits
         if way == self._trial or not len(circuits):
             return True
-        if not circuits.enter(way):
+        if not circuits.enter(way, self):
             return False
         self._trial = way
         return True
 
     def _leave_trial(self) -> None:
         if self._trial is not None:
-            self._means.circuits.left(self._trial)
+            self._means.circuits.left(self._trial, self)
             self._trial = None
 
     async def _without_other_key(self, way: Way) -> None:
         """All usable keys have been tried by this way: wait for a limit that passes soon, or use the same key again."""
         if await self._waited_for_limit(way):
             return
-        if self._same_key_left and len(self._tried) == 1 and not (self._broke is not None and self._names):
+        if self._same_key_left and len(self._used) == 1 and not (self._broke is not None and self._names):
             self._same_key_left = False
-            self._tried = frozenset()
+            self._tried -= self._used
             await self._pause(random.uniform(*PAUSE_SECONDS))  # noqa: S311 - spreads load, guards nothing
         else:
             self._open_next_model()
 
     async def _without_key(self, way: Way, refusal: Refusal) -> None:
         if not await self._waited_for_limit(way):
-            self._last = refusal
+            self._judged(way, refusal)
             self._open_next_model()
 
     async def _waited_for_limit(self, way: Way) -> bool:
@@ -327,6 +356,9 @@ class Attempts:
         if way not in self._begun:
             self._begun += (way,)
             self._means.budget.first(way)
+        elif self._repeating:
+            self._means.budget.repeat(way)
+        self._repeating = False
         record.waiting.seconds += lease.waited_seconds
         record.attempts += 1
         record.wire = route.wire
@@ -370,12 +402,13 @@ class Attempts:
         if self._names and self._repeats > 1:
             return False
         self._same_key_left = policy.same_key and self._repeats == 1
-        return self._means.budget.repeat(way_of(call.route))
+        self._repeating = True
+        return self._means.budget.allows(way_of(call.route))
 
     def _leave_out(self, call: UpstreamCall, parameter: str) -> bool:
-        """Learn that the route refuses a parameter; False where leaving it out cannot help."""
+        """Learn that the route refuses a parameter; False where leaving it out cannot help, or has not."""
         self._learned += 1
-        if self._learned > PARAMETERS_LEARNED or parameter in ("", "model", "messages", "tools"):
+        if self._learned > PARAMETERS_LEARNED or parameter in call.refused or parameter in NEEDED:
             return False
         if not self._means.refusals.learn(*way_of(call.route), parameter):
             return False
@@ -387,6 +420,13 @@ class Attempts:
 def way_of(route: Route) -> Way:
     """What circuits, budgets and lessons know a route by."""
     return (route.model.id if route.model is not None else route.name, route.wire)
+
+
+def _passes(verdict: Failure | Refusal) -> bool:
+    """Whether the same request may fare better in a while, by itself."""
+    if isinstance(verdict, Refusal):
+        return verdict.should_retry
+    return POLICY[verdict.kind].passes or verdict.kind is Kind.RATE_LIMITED
 
 
 def _unavailable(seconds: float) -> Refusal:

@@ -136,9 +136,10 @@ class Gateway:
         """The answer of as many attempts as it takes."""
         attempts = Attempts(self.means, prompt, record, wishes.wire)
         recovery = self._recovery(prompt, wishes)
-        whole = recovery == "whole" or (recovery == "verified" and not prompt.stream)
-        collected = whole or not prompt.stream or prompt.output_format is not None
-        passage = Passage(holds=whole, collected=collected, keeps=recovery == "verified" and not whole)
+        # Where the caller gets nothing before the end, there is nothing to compare a second answer with.
+        collected = not prompt.stream or prompt.output_format is not None
+        holds = recovery == "whole" or (recovery == "verified" and collected)
+        passage = Passage(holds=holds, collected=holds or collected, keeps=recovery == "verified" and not holds)
         try:
             while True:
                 lease, call = await attempts.next()

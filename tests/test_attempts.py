@@ -15,13 +15,13 @@ from service.app import NOWHERE
 from service.attempts import Means
 from service.deadline import Deadlines
 from service.errors import Failure, Kind, Refusal
-from service.events import Event, Finish, Text, escape, read
+from service.events import Event, Extra, Finish, Text, escape, read
 from service.gateway import NO_WISHES, Gateway, Wishes
 from service.keys.pool import Pool
 from service.observe.log import Log
 from service.observe.metrics import Metrics
 from service.observe.record import Record
-from service.prompt import Prompt, Sampling, TextPart, Turn
+from service.prompt import OutputFormat, Prompt, Sampling, TextPart, Turn
 from service.routing.budget import FREE_REPEATS, RetryBudget
 from service.routing.catalogue import Catalogue
 from service.routing.circuits import Circuits
@@ -33,8 +33,8 @@ from tests.faults.clock_loop import ClockLoop, run_on_a_fake_clock
 MODEL, OTHER = "gpt-4o", "gpt-4.1-mini"
 CHAT, VERIFIED = Wishes(wire="chat"), Wishes(recovery="verified")
 
-Step = str | Failure | float
-"""Some text, an end, or a pause in seconds; the end of a script is the proper end of the answer."""
+Step = str | Extra | Failure | float
+"""Some text, members beside it, an end, or a pause in seconds; the end of a script is the proper end of the answer."""
 Script = tuple[Step, ...]
 
 
@@ -63,6 +63,9 @@ class Poe:
             for step in self.script_for(*self.calls[-1]):
                 if isinstance(step, Failure):
                     raise step
+                if isinstance(step, Extra):
+                    yield [step]
+                    continue
                 if isinstance(step, float):
                     await asyncio.sleep(step)
                 else:
@@ -81,7 +84,9 @@ class House:
     gateway: Gateway
     records: list[Record] = field(default_factory=list)
 
-    async def ask(self, *fallbacks: str, wishes: Wishes = NO_WISHES, stream: bool = True, cold: bool = False) -> str:
+    async def ask(
+        self, *fallbacks: str, wishes: Wishes = NO_WISHES, stream: bool = True, cold: bool = False, **members: Any
+    ) -> str:
         """The answer's text; raises `Refusal`, whose `said` then holds what came before it."""
         prompt = Prompt(
             MODEL,
@@ -89,6 +94,7 @@ class House:
             stream=stream,
             fallbacks=fallbacks,
             sampling=Sampling(temperature=0.0 if cold else None),
+            **members,
         )
         record = Record("id", "chat", "/", lambda ended: None)
         self.records.append(record)
@@ -216,8 +222,8 @@ def test_the_retry_budget_ends_repetition() -> None:
 def test_a_step_to_another_key_after_a_keys_own_failure_needs_no_budget() -> None:
     async def job(house: House) -> None:
         budget = house.gateway.means.budget
-        while budget.repeat((MODEL, "chat")):
-            pass
+        while budget.allows((MODEL, "chat")):
+            budget.repeat((MODEL, "chat"))
         assert await house.ask() == "fine"
 
     play(job, {(MODEL, "chat", f"k{number}"): [(failed(Kind.KEY_REVOKED),)] for number in range(4)}, keys=5)
@@ -311,9 +317,20 @@ def test_a_key_in_trouble_is_not_what_the_caller_hears_of_while_another_works(la
     async def job(house: House) -> None:
         refusal = await house.refusal()
         assert (refusal.status, refusal.code) == (502, "upstream_error")
-        assert len(house.poe.calls) == 2
+        assert [key for _, _, key in house.poe.calls] == ["k0", "k1", "k0"]
 
     play(job, {(MODEL, "*", "k0"): [BROKEN], (MODEL, "*", "k1"): [(failed(last),)]}, keys=2)
+
+
+@pytest.mark.parametrize("last", [Kind.RATE_LIMITED, Kind.DRY, Kind.KEY_REVOKED, Kind.NOT_COVERED])
+@pytest.mark.parametrize("how", [NO_WISHES, VERIFIED], ids=["before", "recovery"])
+def test_a_key_in_trouble_does_not_count_as_another_key(last: Kind, how: Wishes) -> None:
+    async def job(house: House) -> None:
+        assert await house.ask(wishes=how) == "one two three"
+        assert [key for _, _, key in house.poe.calls] == ["k0", "k1", "k0"]
+
+    first = BROKEN if how is NO_WISHES else CUT
+    play(job, {(MODEL, "*", "k0"): [first, ("one two three",)], (MODEL, "*", "k1"): [(failed(last),)]}, keys=2)
 
 
 @pytest.mark.parametrize("last", [Kind.RATE_LIMITED, Kind.DRY, Kind.KEY_REVOKED, Kind.NOT_COVERED])
@@ -611,6 +628,108 @@ def test_max_attempts_bounds_recovery_too() -> None:
     play(job, {(MODEL, "*", "*"): [CUT]}, keys=2, environ={"MAX_ATTEMPTS": "1"})
 
 
+# What a request may lose, and what it must not
+
+
+def refuses(parameter: str, after: float = 0.0) -> Script:
+    return (after, failed(Kind.UNSUPPORTED_PARAMETER, param=parameter, status=400))
+
+
+def test_requests_that_learn_the_same_at_once_are_all_mended() -> None:
+    async def job(house: House) -> None:
+        assert await asyncio.gather(*[house.ask() for _ in range(3)]) == ["fine"] * 3
+
+    play(job, {(MODEL, "chat", "*"): [*[refuses("temperature", 0.1)] * 3, ("fine",)]})
+
+
+def test_a_parameter_that_is_refused_although_it_was_left_out_is_the_end() -> None:
+    async def job(house: House) -> None:
+        refusal = await house.refusal()
+        assert (refusal.status, refusal.param) == (400, "temperature")
+        assert len(house.poe.calls) == 2
+
+    play(job, {(MODEL, "chat", "*"): [refuses("temperature")]})
+
+
+def test_the_lesson_is_learnt_by_the_last_attempt_too() -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal()).status == 400
+        assert await house.ask() == "fine"
+
+    play(job, {(MODEL, "chat", "*"): [refuses("temperature"), ("fine",)]}, environ={"MAX_ATTEMPTS": "1"})
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (BROKEN, (failed(Kind.TOO_LONG),), 502),
+        (BROKEN, (failed(Kind.NO_SUCH_MODEL),), 502),
+        (SILENT, (failed(Kind.BAD_REQUEST),), 504),
+        (limited(30.0), (failed(Kind.NOT_COVERED),), 429),
+        ((failed(Kind.TOO_LONG),), BROKEN, 502),
+        ((failed(Kind.TOO_LONG),), (failed(Kind.TOO_LONG),), 400),
+    ],
+)
+def test_an_outage_is_not_told_as_the_callers_fault(first: Script, second: Script, status: int) -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal(OTHER, wishes=CHAT)).status == status
+
+    play(job, {(MODEL, "*", "*"): [first], (OTHER, "*", "*"): [second]})
+
+
+def test_a_refusal_by_the_same_model_and_wire_is_believed() -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal(wishes=CHAT)).status == 400
+
+    play(job, {(MODEL, "*", "*"): [BROKEN, (failed(Kind.BAD_REQUEST),)]})
+
+
+def test_an_open_circuit_is_told_although_the_other_wire_knows_no_such_model() -> None:
+    async def job(house: House) -> None:
+        for _ in range(5):
+            await house.refusal(wishes=CHAT)
+        assert (await house.refusal()).code == "upstream_unavailable"
+
+    play(job, {(MODEL, "chat", "*"): [BROKEN], (MODEL, "bot", "*"): [(failed(Kind.NO_SUCH_MODEL),)]})
+
+
+def test_a_fallback_that_cannot_take_a_parameter_gives_way_to_the_next() -> None:
+    strict, parameters = "mimo-v2-flash-el", {"deep_thinking": "sideways"}
+
+    async def job(house: House) -> None:
+        assert await house.ask(strict, OTHER, wishes=CHAT, parameters=parameters) == "fine"
+        assert house.poe.calls[-1][0] == OTHER
+        assert (await house.refusal(strict, wishes=CHAT, parameters=parameters)).status == 502
+
+    play(job, {(MODEL, "*", "*"): [BROKEN]})
+
+
+def test_an_upload_is_repeated_whatever_failed_before() -> None:
+    again: list[Script] = [(failed(Kind.UPLOAD_REFUSED),), ("fine",)]
+
+    async def job(house: House) -> None:
+        assert await house.ask(wishes=CHAT) == "fine"
+
+    play(job, {(MODEL, "*", "k0"): [BROKEN], (MODEL, "*", "k1"): again}, keys=2)
+    play(job, {(MODEL, "*", "*"): [again[0], BROKEN, ("fine",)]})
+
+
+def test_only_repeats_that_are_made_are_charged() -> None:
+    async def job(house: House) -> None:
+        for _ in range(40):
+            await house.refusal(wishes=CHAT)
+        assert len(house.poe.calls) == 40 + FREE_REPEATS + 8
+
+    play(job, {(MODEL, "*", "*"): [BROKEN]}, environ={"BREAKER_FAILURES": "0"})
+
+
+def test_a_formatted_answer_is_recovered_without_a_comparison() -> None:
+    async def job(house: House) -> None:
+        assert await house.ask(wishes=VERIFIED, output_format=OutputFormat("json_object")) == '{"b":1}'
+
+    play(job, {(MODEL, "*", "k0"): [('{"a":', failed(Kind.CUT))], (MODEL, "*", "k1"): [('{"b":1}',)]}, keys=2)
+
+
 # Bounds
 
 
@@ -618,6 +737,14 @@ def test_max_attempts_bounds_recovery_too() -> None:
 def test_a_whole_answer_does_not_grow_without_end(how: dict[str, Any]) -> None:
     async def job(house: House) -> None:
         assert (await house.refusal(**how)).code == "upstream_error"
+        assert len(house.poe.calls) == 1, "another attempt would be paid for, and no smaller"
         assert await house.ask() != "", "a stream keeps nothing, and may be as long as its reader likes"
 
-    play(job, {(MODEL, "*", "*"): [("x" * 1_000_000,) * 70]})
+    play(job, {(MODEL, "*", "*"): [("x" * 1_000_000,) * 70]}, keys=2)
+
+
+def test_nor_does_what_comes_before_the_first_visible_event() -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal()).code == "upstream_error"
+
+    play(job, {(MODEL, "*", "*"): [(Extra({"note": "x" * 1_000_000}),) * 70]})

@@ -52,15 +52,17 @@ class RetryBudget:
         counts.at(int(self._clock()))[1] += 1
         counts.firsts += 1
 
-    def repeat(self, way: Way) -> bool:
-        """Whether one more repeat is within the budget, and if so count it."""
+    def allows(self, way: Way) -> bool:
+        """Whether one more repeat is within the budget."""
         counts = self._counts(way)
-        now = counts.at(int(self._clock()))
-        if counts.repeats >= FREE_REPEATS + SHARE * counts.firsts:
-            return False
-        now[2] += 1
+        counts.at(int(self._clock()))
+        return counts.repeats < FREE_REPEATS + SHARE * counts.firsts
+
+    def repeat(self, way: Way) -> None:
+        """A request makes another attempt by this way."""
+        counts = self._counts(way)
+        counts.at(int(self._clock()))[2] += 1
         counts.repeats += 1
-        return True
 
     def _counts(self, way: Way) -> _Counts:
         counts = self._ways.get(way)

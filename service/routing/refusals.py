@@ -26,18 +26,15 @@ class LearnedRefusals:
         )
 
     def learn(self, model_id: str, wire: WireName, parameter: str) -> bool:
-        """Remember that the model refuses `parameter` on `wire`. False: it was known already, or is no usable name.
-
-        False means that leaving the parameter out did not help or cannot, so repeating the request is no use.
-        """
-        if not 0 < len(parameter) <= MAX_PARAMETER_LENGTH or parameter in self.refused(model_id, wire):
+        """Remember that the model refuses `parameter` on `wire`; False for what is no usable name, or one too many."""
+        if not 0 < len(parameter) <= MAX_PARAMETER_LENGTH:
             return False
         now = self._clock()
         lessons = self._lessons(model_id, wire)
         known = {name: since for name, since in lessons.items() if now - since < REMEMBERED_SECONDS}
-        if len(known) >= MAX_PARAMETERS:
+        if len(known) >= MAX_PARAMETERS and parameter not in known:
             return False
-        self._routes.put((model_id, wire), {**known, parameter: now})
+        self._routes.put((model_id, wire), {parameter: now, **known})
         return True
 
     def refused(self, model_id: str, wire: WireName) -> frozenset[str]:

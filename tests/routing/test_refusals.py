@@ -15,10 +15,10 @@ def test_a_refusal_counts_for_its_model_and_wire_alone() -> None:
     assert refusals.refused("gpt-5.1", "chat") == frozenset()
 
 
-def test_learning_the_same_again_says_that_it_did_not_help() -> None:
+def test_requests_that_meet_the_same_refusal_at_once_learn_the_same() -> None:
     refusals = LearnedRefusals()
     assert refusals.learn("m", "chat", "seed")
-    assert not refusals.learn("m", "chat", "seed")
+    assert refusals.learn("m", "chat", "seed")
     assert refusals.learn("m", "chat", "verbosity")
     assert refusals.refused("m", "chat") == {"seed", "verbosity"}
 
