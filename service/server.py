@@ -46,6 +46,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._deaf = False
         self._head_timer: TimerHandle | None = None
+        self._answered: RequestResponseCycle | None = None
         self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -56,11 +57,13 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The caller left: nobody needs the answer that is being made."""
         self._head_arrived()
-        cycle: RequestResponseCycle | None = self.cycle  # there is none before the first request
         super().connection_lost(exc)
         self.pipeline.clear()
-        if self._answering is not None and cycle is not None and not cycle.response_complete:
-            self._answering.cancel()
+        cycle, task = self._answered, self._answering  # uvicorn knows the newest request, which may wait behind others
+        if cycle is not None and task is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            task.cancel()
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of a head before the parser sees them: it would keep any number of them."""
@@ -134,6 +137,7 @@ class Protocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
         self._answering = task = self.loop.create_task(cycle.run_asgi(app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)

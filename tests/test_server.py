@@ -179,6 +179,19 @@ def test_a_caller_who_leaves_stops_the_upstream_call(stream: bool, wire: str) ->
         assert gateway.call(lambda: gateway.gateway.open_requests) == 0
 
 
+def test_a_caller_who_leaves_requests_behind_is_seen_to_leave(caplog: pytest.LogCaptureFixture) -> None:
+    """The request that is being answered is not the newest one of its connection."""
+    asked = {"model": "sandbox-slow", "messages": [{"role": "user", "content": "speed: 2\n" + "word " * 40}]}
+    with sandboxed() as (url, sandbox), running(url) as gateway:
+        with connected(gateway) as connection:
+            connection.sendall(request(AUTH, orjson.dumps(asked)) * 2)
+            wait_for(lambda: any(call.model for call in sandbox.calls))
+        wait_for(lambda: any(line["outcome"] == "cancelled" for line in gateway.lines()))
+        wait_for(lambda: gateway.call(lambda: not gateway.server.server_state.tasks))
+        assert len([call for call in sandbox.calls if call.model]) == 1
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 def wait_for(condition: Any, seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
