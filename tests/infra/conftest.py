@@ -14,6 +14,13 @@ from tests.infra import fake_flyctl, flying
 from tests.infra.flying import APP, Desk
 
 
+@pytest.fixture(autouse=True)
+def helps() -> Iterator[None]:
+    """Every test finds the tasks' help as if it were the first to read it."""
+    with flying.helps_kept():
+        yield
+
+
 @pytest.fixture
 def desk(
     tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+import tasks
 from infra.process import Finished
 from infra.program import Tasks
 from infra.task import ExitCode
@@ -126,14 +127,13 @@ class Desk:
 
     def run(self, *words: str, **environ: str) -> Ended:
         """Run a task as `./dev` would, with these variables on top."""
-        import tasks
-
         for name, value in environ.items():
             self.monkeypatch.setenv(name, value)
         program = Tasks(name="./dev", binary="./dev", namespace=tasks.namespace)
         self.capture.readouterr()
         try:
-            program.run(["./dev", *words])
+            with helps_kept():
+                program.run(["./dev", *words])
         except SystemExit as ended:
             code = int(ended.code or 0)
         finally:
@@ -220,6 +220,18 @@ class Desk:
         if "--method=PUT" in words:
             environments[name] = {}
         return Finished(0, "{}") if name in environments else Finished(1, "", "HTTP 404: Not Found")
+
+
+@contextmanager
+def helps_kept() -> Iterator[None]:
+    """invoke uses up a task's help as it reads it: put it back for whoever reads it next."""
+    listed = [tasks.namespace[name] for name in tasks.namespace.task_names]
+    helps = [dict(each.help) for each in listed]
+    try:
+        yield
+    finally:
+        for each, kept in zip(listed, helps, strict=True):
+            each.help = kept
 
 
 def is_write(line: str) -> bool:
