@@ -58,6 +58,7 @@ class Protocol(HttpToolsProtocol):
         """The caller left: nobody needs the answer that is being made."""
         self._head_arrived()
         super().connection_lost(exc)
+        self._unset_keepalive_if_required()
         self.pipeline.clear()
         cycle, task = self._answered, self._answering  # uvicorn knows the newest request, which may wait behind others
         if cycle is not None and task is not None and not cycle.response_complete:
@@ -138,9 +139,29 @@ class Protocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        self._answering = task = self.loop.create_task(cycle.run_asgi(app))
+        self._answering = task = self.loop.create_task(self._answer(cycle, app))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
+
+    async def _answer(self, cycle: RequestResponseCycle, app: Any) -> None:
+        await cycle.run_asgi(app)
+        if self.transport.is_closing():
+            self._limit_closing()
+
+    def _limit_closing(self) -> None:
+        """Closing waits until all is sent, for ever where nobody reads: give it the time of an idle connection."""
+        self._unset_keepalive_if_required()
+        if self.transport.get_write_buffer_size():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def timeout_keep_alive_handler(self) -> None:
+        """An idle connection is closed, and one whose caller has not read what it was sent is cut."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.read_timeout_seconds, self._head_is_late)
@@ -158,6 +179,7 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(Refusal(408, message, code="request_timeout"))
             else:
                 self.transport.close()
+                self._limit_closing()
 
     def _overflow(self) -> None:
         """Answer on what has come of the head, in the order of checks that any request meets, and hear no more."""
@@ -185,6 +207,7 @@ class Protocol(HttpToolsProtocol):
         lines += [b"%b: %b" % header for header in headers if header[0] != b"x-request-id"]
         self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", body]))
         self.transport.close()
+        self._limit_closing()
 
 
 class Cycle(RequestResponseCycle):
@@ -193,9 +216,11 @@ class Cycle(RequestResponseCycle):
     _head: bytes = b""
 
     async def send(self, message: Any) -> None:
-        """Take one message of the application."""
+        """Take one message of the application. The last one returns when the caller has taken nearly all of the answer;
+        cancelling it gives up the connection, since nothing can follow a part that was not sent.
+        """
         if self.flow.write_paused and not self.disconnected:
-            await self.flow.drain()
+            await self._drained(last=message["type"] == "http.response.body" and not message.get("more_body", False))
         if self.disconnected:
             return
         if message["type"] == "http.response.start":
@@ -208,8 +233,20 @@ class Cycle(RequestResponseCycle):
         self._head = b""
         if out:
             self.transport.write(out)
-        if not more:
-            self._complete()
+        if more:
+            return
+        if self.flow.write_paused:
+            await self._drained(last=True)
+        self._complete()
+
+    async def _drained(self, *, last: bool) -> None:
+        try:
+            await self.flow.drain()
+        except asyncio.CancelledError:
+            if last:
+                self.disconnected = True
+                self.transport.abort()
+            raise
 
     def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         if self.response_started:

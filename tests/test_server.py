@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,8 @@ import httpx
 import orjson
 import pytest
 
+from service import server
+from service.api import front
 from service.dialects.chat.encode import StreamEncoder
 from tests.running import TOKEN, Running, running, sandboxed
 
@@ -190,6 +192,57 @@ def test_a_caller_who_leaves_requests_behind_is_seen_to_leave(caplog: pytest.Log
         wait_for(lambda: gateway.call(lambda: not gateway.server.server_state.tasks))
         assert len([call for call in sandbox.calls if call.model]) == 1
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def send_until_unread(gateway: Running, connection: socket.socket, path: str, condition: Callable[[], bool]) -> None:
+    """Ask again and again without reading, until the answers fill more than what the sockets take."""
+
+    def take_little() -> None:
+        for protocol in gateway.server.server_state.connections:
+            protocol.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4_096)
+
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    wait_for(lambda: gateway.call(lambda: bool(gateway.server.server_state.connections)))
+    gateway.call(take_little)
+    deadline = time.monotonic() + 10
+    while not gateway.call(condition):
+        assert time.monotonic() < deadline
+        connection.sendall(request(path=path, method="GET", body=b"") * 4)
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("headers", ["", "Connection: close\r\n"])
+def test_a_connection_whose_answers_nobody_reads_is_cut(
+    sandbox_url: str, monkeypatch: pytest.MonkeyPatch, headers: str
+) -> None:
+    monkeypatch.setattr(server, "KEEPALIVE_SECONDS", 0.3)
+    with running(sandbox_url) as gateway:
+        state = gateway.server.server_state
+
+        def unsent() -> bool:
+            return any(protocol.transport.get_write_buffer_size() for protocol in state.connections)
+
+        with connected(gateway) as connection:
+            send_until_unread(gateway, connection, "/health", unsent)
+            connection.sendall(request(headers, path="/health", method="GET", body=b""))
+            wait_for(lambda: gateway.call(lambda: not state.connections))
+        assert gateway.call(lambda: gateway.gateway.open_requests) == 0
+
+
+def test_a_page_that_nobody_reads_is_open_only_for_a_while(sandbox_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(front, "PAGE_SECONDS", 0.4)
+    with running(sandbox_url) as gateway:
+        state = gateway.server.server_state
+        with connected(gateway) as connection:
+            send_until_unread(
+                gateway,
+                connection,
+                "/openapi.json",
+                lambda: any(protocol.flow.write_paused for protocol in state.connections),
+            )
+            assert gateway.call(lambda: gateway.gateway.open_requests) == 1
+            wait_for(lambda: gateway.call(lambda: not state.connections))
+        assert gateway.call(lambda: gateway.gateway.open_requests) == 0
 
 
 def wait_for(condition: Any, seconds: float = 5.0) -> None:

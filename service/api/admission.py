@@ -104,6 +104,12 @@ def check_content_type(value: bytes | None) -> None:
         raise Refusal(415, message, code="unsupported_media_type", headers=CLOSE)
 
 
+def too_slow() -> Refusal:
+    """The 504 of a request whose time is over."""
+    message = "The answer took longer than this service allows for one request."
+    return Refusal(504, message, type_="server_error", code="upstream_timeout")
+
+
 def overloaded(message: str, **members: Any) -> Refusal:
     """The 503 of a process that is full or about to end."""
     return Refusal(503, message, type_="server_error", code="overloaded", retry_after=1, should_retry=True, **members)

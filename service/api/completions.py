@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import getrandbits
 from typing import TypeVar
 
-from service.api.admission import Body, overloaded
+from service.api.admission import Body, overloaded, too_slow
 from service.api.asgi import Receive, Scope, Send
 from service.api.headers import told
 from service.api.pacer import Pacer
@@ -61,7 +61,7 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
             else:
                 await _whole(answer, options, record, send)
     except TimeoutError:
-        raise _too_slow() from None
+        raise too_slow() from None
     finally:
         body.release()
 
@@ -83,11 +83,6 @@ def _word(value: bytes | None, words: tuple[Word, ...], name: str) -> Word | Non
         if text == word:
             return word
     raise Refusal(400, f"{name} must be one of {', '.join(words)}.", param=name)
-
-
-def _too_slow() -> Refusal:
-    message = "The answer took longer than this service allows for one request."
-    return Refusal(504, message, type_="server_error", code="upstream_timeout")
 
 
 async def _whole(answer: Answer, options: Options, record: Record, send: Send) -> None:
@@ -145,7 +140,7 @@ def _told_in_band(problem: BaseException, gateway: Gateway, deadline: Deadline) 
     if not isinstance(problem, asyncio.CancelledError):
         return INTERNAL if isinstance(problem, Exception) else None
     if deadline.passed:
-        return _too_slow()
+        return too_slow()
     return overloaded("This service is stopping.") if gateway.expired else None
 
 

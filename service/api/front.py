@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Coroutine, Mapping
+from contextlib import suppress
 from random import getrandbits
 from typing import Any
 
 from fastapi import FastAPI, Request
 
-from service.api.admission import overloaded
+from service.api.admission import overloaded, too_slow
 from service.api.asgi import App, Message, Receive, Scope, Send
 from service.api.cors import Cors
 from service.api.mount import BareRoute
@@ -24,6 +25,8 @@ from service.observe.record import Record
 MAX_ID = 128
 DIALECTS = {"createChatCompletion": "chat", "listModels": "models", "getModel": "models"}
 PROBES = frozenset({"/health", "/ready"})
+PAGE_SECONDS = 30.0
+"""For all that is no model's answer, errors among it, until the caller has taken it."""
 CLIENT_CLOSED_REQUEST = 499
 """The status that the log gives a request whose caller left."""
 
@@ -58,10 +61,13 @@ class Front:
             if bare is not None:  # FastAPI's own way to it costs as much as everything that happens there
                 await bare.handle(scope, receive, exchange.send)
             else:
-                await self._app(scope, receive, exchange.send)
+                with gateway.deadlines.within(PAGE_SECONDS):
+                    await self._app(scope, receive, exchange.send)
             exchange.record.end("ok", exchange.record.status)
         except Refusal as refusal:
             await exchange.refuse(refusal)
+        except TimeoutError:
+            await exchange.refuse(too_slow())
         except asyncio.CancelledError:
             await exchange.cancelled()
         except Exception as error:  # whatever it is, the process goes on
@@ -128,14 +134,15 @@ class Exchange:
         self._head_left = True
         self.record.status = status
         told = [*headers, *self.cross_origin]
-        await self._send({"type": "http.response.start", "status": status, "headers": told})
-        await self._send({"type": "http.response.body", "body": b"" if self._method == "HEAD" else body})
+        with suppress(TimeoutError), self.gateway.deadlines.within(PAGE_SECONDS):
+            await self._send({"type": "http.response.start", "status": status, "headers": told})
+            await self._send({"type": "http.response.body", "body": b"" if self._method == "HEAD" else body})
 
     async def refuse(self, refusal: Refusal) -> None:
         """An error in the dialect of the path."""
         anthropic = is_anthropic(self.path, self.headers)
         body, headers = rendered(refusal, self.record.id, anthropic=anthropic)
-        self.record.end(refusal.code or refusal.type, refusal.status)
+        self.record.end(refusal.code or refusal.type, self.record.status if self._head_left else refusal.status)
         await self.answer(refusal.status, headers + self._told(), body)
 
     def _told(self) -> Headers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -75,13 +75,13 @@ def endless(call: Call) -> Script:
     return [*speech.begun(1), Repeat(framed(speech.events[1] * BATCH))]
 
 
-def begin(port: int, wire: str) -> socket.socket:
-    """Ask for a stream, and read nothing of it."""
+def begin(port: int, wire: str, *, stream: bool = True) -> socket.socket:
+    """Ask for an answer, and read nothing of it."""
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.settimeout(20)
     connection.connect(("127.0.0.1", port))
-    body = orjson.dumps({"model": "gpt-4o", "stream": True, "messages": [{"role": "user", "content": "hi"}]})
+    body = orjson.dumps({"model": "gpt-4o", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n"
         f"x-proxy-wire: {wire}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -136,6 +136,35 @@ def test_a_caller_who_reads_late_gets_all_of_it(proxy: FaultProxy, service: Proc
     deltas = [orjson.loads(line[6:]) for line in reply.splitlines() if line.startswith('data: {"')]
     text = "".join(choice["delta"].get("content") or "" for delta in deltas for choice in delta["choices"])
     assert text == "".join(words)
+
+
+def port_of(gateway: Running) -> int:
+    return int(gateway.url.rpartition(":")[2])
+
+
+def test_a_whole_answer_that_nobody_reads_is_open_until_its_time_is_over(server: Running, proxy: FaultProxy) -> None:
+    proxy.reset(Rule(lambda call: says(call, ["x" * (16 * 1024 * 1024)]), nth={1}))
+    with fresh(server, proxy.url, TOTAL_TIMEOUT="1.5", MAX_STREAMS="1") as gateway:
+        with begin(port_of(gateway), "chat", stream=False):
+            wait_for(gateway, lambda: unsent_bytes(gateway) > 0)
+            assert question(gateway, "chat", stream=False).json()["error"]["code"] == "overloaded"
+            wait_for(gateway, lambda: gateway.gateway.open_requests == 0)
+            wait_for(gateway, lambda: unsent_bytes(gateway) == 0)
+        assert read(question(gateway, "chat", stream=False)).status == 200
+        ends = [(line["outcome"], line["status"]) for line in gateway.lines()]
+        assert ends == [("overloaded", 503), ("upstream_timeout", 200), ("ok", 200)]
+
+
+def unsent_bytes(gateway: Running) -> int:
+    """What has been written for all callers and lies in this process."""
+    return sum(protocol.transport.get_write_buffer_size() for protocol in gateway.server.server_state.connections)
+
+
+def wait_for(gateway: Running, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not gateway.call(condition):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
 
 
 def question(server: Running, wire: str, *, stream: bool) -> httpx.Response:
