@@ -111,9 +111,10 @@ class Attempts:
         """A key and the call to make with it; raises `Refusal` when nothing is left to try."""
         while True:
             route = self._routes[0]
-            way = way_of(route)
+            way = self._consider(route)
             if not self._enter(way):
-                self._judged(way, _unavailable(self._means.circuits.seconds_to_trial(way)))
+                if way not in self._failing:  # what this request has met itself is better known
+                    self._judged(way, _unavailable(self._means.circuits.seconds_to_trial(way)))
                 self._leave_route()
                 continue
             refused = self._refused(route, way)
@@ -297,10 +298,18 @@ class Attempts:
         else:
             self._open_next_model()
 
+    def _consider(self, route: Route) -> Way:
+        """Note which model is asked for, be it in vain."""
+        record = self._record
+        record.wire, record.poe_model = route.wire, route.name
+        record.series_model = route.model.id if route.model is not None else "other"
+        return way_of(route)
+
     def _enter(self, way: Way) -> bool:
         """Whether the way's circuit lets this request pass."""
         circuits = self._means.circuits
-        if way == self._trial or not len(circuits):
+        # An answer that has broken off may be asked for once more although it was what opened the circuit.
+        if way == self._trial or self._broke is not None or not len(circuits):
             return True
         if not circuits.enter(way, self):
             return False
@@ -342,8 +351,11 @@ class Attempts:
         return True
 
     async def _pause(self, seconds: float) -> None:
-        self._record.waiting.seconds += seconds
-        await asyncio.sleep(seconds)
+        self._record.waiting.begin()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._record.waiting.end()
 
     def _refused(self, route: Route, way: Way) -> frozenset[str]:
         learned = self._means.refusals.refused(*way)
@@ -359,12 +371,9 @@ class Attempts:
         elif self._repeating:
             self._means.budget.repeat(way)
         self._repeating = False
-        record.waiting.seconds += lease.waited_seconds
+        record.waiting.add(lease.waited_seconds)
         record.attempts += 1
-        record.wire = route.wire
         record.key = lease.key.name
-        record.poe_model = route.name
-        record.series_model = model.id if model is not None else "other"
         slow = model is not None and (model.slow or not model.makes_text)
         override = self._override(model) if settings.models else None
         return UpstreamCall(
@@ -432,7 +441,7 @@ def _passes(verdict: Failure | Refusal) -> bool:
 def _unavailable(seconds: float) -> Refusal:
     return Refusal(
         503,
-        "Poe has failed to serve this model several times in a row; it is tried again in a moment.",
+        "This model rests after failures of Poe, and is tried again in a moment.",
         type_="server_error",
         code="upstream_unavailable",
         retry_after=max(seconds, 1.0),

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from service import waiting
 from service.access.tokens import Tokens
 from service.app import NOWHERE
 from service.attempts import Means
@@ -182,8 +183,9 @@ def test_a_passing_failure_is_repeated_with_another_key_at_once() -> None:
     play(job, {(MODEL, "chat", "k0"): [BROKEN]}, keys=2)
 
 
-def test_with_one_key_it_is_repeated_after_a_pause() -> None:
+def test_with_one_key_it_is_repeated_after_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     async def job(house: House) -> None:
+        monkeypatch.setattr(waiting, "perf_counter", house.loop.time)
         assert await house.ask() == "fine"
         assert 0.25 <= house.poe.times[1] - house.poe.times[0] <= 0.5
         assert house.records[-1].waiting.seconds >= 0.25, "a pause is no overhead of ours"
@@ -386,6 +388,24 @@ def test_with_nothing_else_the_caller_learns_when_to_come_back() -> None:
         assert len(house.poe.calls) == before
 
     play(job, {(MODEL, "*", "*"): [BROKEN]})
+
+
+def test_the_request_that_opens_a_circuit_hears_of_its_own_failure() -> None:
+    async def job(house: House) -> None:
+        assert (await house.refusal(wishes=CHAT)).code == "upstream_error"
+        assert (await house.refusal(wishes=CHAT)).code == "upstream_unavailable"
+        record = house.records[-1]
+        assert (record.series_model, record.poe_model, record.wire) == (MODEL, MODEL, "chat")
+
+    play(job, {(MODEL, "*", "*"): [BROKEN]}, environ={"BREAKER_FAILURES": "1"})
+
+
+def test_and_its_answer_is_recovered_all_the_same() -> None:
+    async def job(house: House) -> None:
+        assert await house.ask(wishes=Wishes("chat", "verified")) == "one two three"
+
+    scripts = {(MODEL, "*", "k0"): [CUT], (MODEL, "*", "k1"): [("one two three",)]}
+    play(job, scripts, keys=2, environ={"BREAKER_FAILURES": "1"})
 
 
 def test_an_open_circuit_lets_the_other_wire_answer() -> None:

@@ -99,21 +99,20 @@ class Arriving:
         raise self._broken
 
     async def _arriving(self) -> bytes:
-        began = perf_counter()
-        self._watchdog.expect(self._epilogue_left(began) if self._reader.whole else self._left_seconds)
+        self._watchdog.expect(self._epilogue_left() if self._reader.whole else self._left_seconds)
+        self._call.waiting.begin()
         try:
             data = await self._content.readany()
         except TimeoutError:
             raise Failure(Kind.SILENT, self._silence()) from None
         finally:
             self._watchdog.rest()
-            waited_seconds = perf_counter() - began
-            self._left_seconds -= waited_seconds
-            self._call.waiting.seconds += waited_seconds
+            self._left_seconds -= self._call.waiting.end()
         return data
 
-    def _epilogue_left(self, now: float) -> float:
+    def _epilogue_left(self) -> float:
         """Seconds. Comments that go on and on do not make them more, even where they come too fast to be waited for."""
+        now = perf_counter()
         if not self._epilogue_ends:
             self._epilogue_ends = now + EPILOGUE_SECONDS
         if self._epilogue_ends <= now:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from time import perf_counter
 from urllib.parse import quote
 
 from yarl import URL
@@ -88,27 +87,28 @@ class BotWire:
 
     async def _attach(self, call: UpstreamCall, parts: Sequence[MediaPart]) -> Attachments:
         """What Poe calls the parts, all of them uploaded."""
-        began = perf_counter()
+        call.waiting.begin()
         try:
             return await self._uploads.attach(parts, key_name=call.key_name, secret=call.secret)
         finally:
-            call.waiting.seconds += perf_counter() - began
+            call.waiting.end()
 
     async def _ask(self, call: UpstreamCall, target: str, attachments: Attachments) -> tuple[Answer, float]:
         """The answer, once its head has come and is the one that was asked for, and the seconds that took."""
         body = encode(call, attachments, self._opaque.get)
-        began = perf_counter()
+        waited_seconds = 0.0
+        call.waiting.begin()
         try:
             with self._deadlines.within(call.first_event_seconds):
                 response = await self._client.post(self._origin, target, _headers(call.secret), body)
         except TimeoutError:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
-            call.waiting.seconds += perf_counter() - began
+            waited_seconds = call.waiting.end()
         tell_rates(response, call)
         if response.status != 200 or not response.field(b"content-type").startswith(b"text/event-stream"):
             raise await failure_from_response(response, secret=call.secret)
-        return response, perf_counter() - began
+        return response, waited_seconds
 
     def _target(self, name: str) -> str:
         if name in ("", ".", ".."):

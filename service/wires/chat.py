@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from time import perf_counter
 
 from yarl import URL
 
@@ -58,7 +57,7 @@ class ChatWire:
 
     async def _whole(self, call: UpstreamCall, body: bytes) -> list[Event]:
         """A whole answer, asked for and read."""
-        began = perf_counter()
+        call.waiting.begin()
         try:
             with self._deadlines.within(call.answer_seconds):
                 response = await self._send(call, body)
@@ -69,7 +68,7 @@ class ChatWire:
         except TimeoutError:
             raise Failure(Kind.SILENT, NO_ANSWER) from None
         finally:
-            call.waiting.seconds += perf_counter() - began
+            call.waiting.end()
         payload = load(written)
         if isinstance(payload, dict) and payload.get("error"):
             raise failure_from_error(payload, secret=call.secret)
@@ -78,14 +77,16 @@ class ChatWire:
 
     async def _begun(self, call: UpstreamCall, body: bytes) -> tuple[Answer, float]:
         """A streamed answer whose head has come, and the seconds that took."""
-        began = perf_counter()
+        call.waiting.begin()
+        waited_seconds = 0.0
         try:
             with self._deadlines.within(call.first_event_seconds):
-                return await self._send(call, body), perf_counter() - began
+                answer = await self._send(call, body)
         except TimeoutError:
             raise Failure(Kind.SILENT, NOT_BEGUN) from None
         finally:
-            call.waiting.seconds += perf_counter() - began
+            waited_seconds = call.waiting.end()
+        return answer, waited_seconds
 
     async def _send(self, call: UpstreamCall, body: bytes) -> Answer:
         headers = {"Authorization": f"Bearer {call.secret}", "Content-Type": "application/json"}
