@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ def main(argv: Sequence[str]) -> int:
     overrides = {name: value for name, value in given.items() if value}
     if options.dev:
         overrides.setdefault("HOST", "127.0.0.1")
+    signal.signal(signal.SIGTERM, _end)  # until the service takes signals itself
     gc.disable()  # what is imported now stays: looking for garbage among it is a tenth of the start
     from service.serve import run
 
@@ -31,8 +33,17 @@ def main(argv: Sequence[str]) -> int:
         return EXIT_BAD_SETTINGS
 
 
+def _end(number: int, frame: object) -> None:
+    """Nothing is served yet, so that nothing has to be finished."""
+    sys.exit(0)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m service", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m service",
+        allow_abbrev=False,
+        description="Serve. `settings`, `check` and `failures` as the first word only look; each has its own --help.",
+    )
     parser.add_argument("--host", help="the address to listen on, before HOST")
     parser.add_argument("--port", help="the port to listen on, before PORT")
     parser.add_argument("--log-level", help="before LOG_LEVEL")

@@ -195,6 +195,7 @@ def _greet(settings: Settings, token: LocalToken | None, port: int) -> None:
     model = "sandbox-echo" if settings.sandbox else "claude-haiku-4.5"
     body = f'{{"model":"{model}","stream":true,"messages":[{{"role":"user","content":"Say hello in five words"}}]}}'
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "127.0.0.1") else settings.host  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
     what = "the sandbox (no POE_API_KEYS)" if settings.sandbox else "Poe"
     hint = "try:" if token is not None else "set TOKEN to one of your ACCESS_TOKENS and try:"
     print(f"poe-proxy serves {what} on http://{host}:{port}/v1  -  {hint}", file=sys.stderr)

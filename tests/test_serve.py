@@ -164,6 +164,32 @@ def test_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
         assert kept.read_text().strip() in line
 
 
+def test_a_signal_in_the_middle_of_the_start_is_no_failure(tmp_path: Path) -> None:
+    for seconds in (0.15, 0.3, 0.5):
+        with (tmp_path / "log").open("wb") as log:
+            environment = {**ENVIRONMENT, "HOST": "127.0.0.1", "METRICS_PORT": "0", **SANDBOX}
+            started = subprocess.Popen(command("--port", str(free_port())), cwd=tmp_path, env=environment, stdout=log)
+        time.sleep(seconds)
+        started.send_signal(signal.SIGTERM)
+        assert started.wait(timeout=START_SECONDS) in (0, -signal.SIGTERM if seconds < 0.2 else 0)
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_the_printed_line_works_for_ipv6(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as log, (tmp_path / "errors").open("w+b") as errors:
+        port = free_port()
+        options = command("--dev", "--host", "::1", "--port", str(port))
+        started = subprocess.Popen(
+            options, cwd=tmp_path, env={**ENVIRONMENT, "METRICS_PORT": "0"}, stdout=log, stderr=errors
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while b"curl" not in (said := (tmp_path / "errors").read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        started.terminate()
+        assert started.wait(timeout=START_SECONDS) == 0
+    assert f"curl -N http://[::1]:{port}/v1/chat/completions".encode() in said
+
+
 def test_metrics_are_on_a_port_of_their_own(tmp_path: Path) -> None:
     with process(tmp_path, **SANDBOX) as running:
         assert ask(running, "hello", "sandbox-echo").status_code == 200

@@ -39,11 +39,21 @@ def refusal_of(error: ValidationError, body: bytes) -> Refusal:
     found = [(_path(problem, value), problem) for problem in problems]
     deepest = max([path for path, _ in found], key=len)
     param = _param(deepest)
-    said = SAYINGS.get(param) or " or ".join(
-        dict.fromkeys([str(each["msg"]) for path, each in found if path == deepest])
-    )
+    said = SAYINGS.get(param) or " or ".join(dict.fromkeys([_said(each) for path, each in found if path == deepest]))
     said = f"{param}: {said}" if param else f"The body: {said}"
     return Refusal(400, said[:500], param=param or None)
+
+
+def _said(problem: Any) -> str:
+    """What is wrong, in words that do not speak of how it was found."""
+    match problem["type"]:
+        case "union_tag_not_found":
+            return "Field required"
+        case "union_tag_invalid":
+            return f"Input should be one of {problem['ctx']['expected_tags']}"
+        case "model_type" | "model_attributes_type":
+            return "Input should be an object"
+    return str(problem["msg"])
 
 
 def _path(problem: Any, value: Any) -> list[str | int]:

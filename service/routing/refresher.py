@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from service.errors import Failure
 from service.routing import listing
 from service.routing.catalogue import Catalogue
 from service.routing.model import Model
@@ -71,7 +72,7 @@ class CatalogueRefresher:
             junk = await self._take(body)
         except Exception as error:
             self.failures += 1
-            log.warning("model list not refreshed: %s; the one before stays", type(error).__name__)
+            log.warning("model list not refreshed: %s; the one before stays", _words(error))
             return False
         self.failures = 0
         if junk:
@@ -94,3 +95,8 @@ class CatalogueRefresher:
             doubled = self._min_pause * 2.0 ** min(self.failures - 1, 10)
             pause = min(doubled, MAX_RETRY_SECONDS, self._period)
         return max(0.0, pause - self._min_pause)
+
+
+def _words(error: Exception) -> str:
+    """What a log may say of an error: a sentence of ours, else what it is."""
+    return error.message if isinstance(error, Failure) else type(error).__name__
