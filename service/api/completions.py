@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from dataclasses import replace
 from random import getrandbits
 from typing import TypeVar
@@ -31,6 +31,8 @@ from service.settings import RECOVERIES
 
 WIRES: tuple[WireName, ...] = ("bot", "chat")
 INTERNAL = Refusal(500, "This service failed in the middle of its answer.", type_="server_error", code="internal_error")
+LAST_WORDS_SECONDS = 2.0
+"""For telling a caller that the time of its stream is over: who does not read is not waited for."""
 Answer = AsyncGenerator[list[Event], None]
 Word = TypeVar("Word", bound=str)
 
@@ -125,8 +127,13 @@ async def _streamed(
         refusal = _told_in_band(problem, gateway, deadline)
         if refusal is None or not pacer.started:
             raise
-        await pacer.write(StreamEncoder.fail(refusal), last=True)
-        record.end(refusal.code or refusal.type, 200)
+        try:
+            # The one cancellation of the request's deadline is spent where that is the problem.
+            limited = isinstance(problem, asyncio.CancelledError)
+            with gateway.deadlines.within(LAST_WORDS_SECONDS) if limited else nullcontext():
+                await pacer.write(StreamEncoder.fail(refusal), last=True)
+        finally:
+            record.end(refusal.code or refusal.type, 200)
         if refusal is INTERNAL:
             raise  # to be told to the log
     finally:

@@ -37,9 +37,12 @@ class Pacer:
         self._timer = self._loop.call_later(head_seconds, self._tick)
 
     async def write(self, data: bytes, *, last: bool = False) -> None:
-        """Send a part of the body, and before the first one the head."""
+        """Send a part of the body, and before the first one the head. Cancelling the last one gives up the stream."""
         if self._beating is not None and not self._beating.done():
-            await self._beating
+            if last and self.started:
+                self._beating.cancel()  # it waits for the caller, as this part will: nobody misses the comment
+            else:
+                await self._beating
         self._writing = True
         if not self.started:
             await self._start()

@@ -12,6 +12,7 @@ import httpx
 import orjson
 import pytest
 
+from service.api import completions
 from service.wires import chat
 from service.wires import list as model_list
 from service.wires.bot_text import MAX_ANSWER_BYTES
@@ -153,6 +154,21 @@ def test_a_whole_answer_that_nobody_reads_is_open_until_its_time_is_over(server:
         assert read(question(gateway, "chat", stream=False)).status == 200
         ends = [(line["outcome"], line["status"]) for line in gateway.lines()]
         assert ends == [("overloaded", 503), ("upstream_timeout", 200), ("ok", 200)]
+
+
+@pytest.mark.parametrize("wire", ["chat", "bot"])
+def test_a_stream_that_nobody_reads_ends_soon_after_its_time(
+    server: Running, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, wire: str
+) -> None:
+    monkeypatch.setattr(completions, "LAST_WORDS_SECONDS", 0.2)
+    proxy.reset(Rule(endless))
+    with fresh(server, proxy.url, TOTAL_TIMEOUT="0.6") as gateway:
+        with begin(port_of(gateway), wire):
+            wait_for(gateway, lambda: unsent_bytes(gateway) > 0)
+            wait_for(gateway, lambda: unsent_bytes(gateway) == gateway.gateway.open_requests == 0)
+            assert gateway.call(lambda: (gateway.gateway.pool.open_leases, gateway.gateway.body_bytes)) == (0, 0)
+        assert [(line["outcome"], line["status"]) for line in gateway.lines()] == [("upstream_timeout", 200)]
+        assert {call.end for call in proxy.settled()} == {"left"}
 
 
 def unsent_bytes(gateway: Running) -> int:
