@@ -371,7 +371,8 @@ class Attempts:
         elif self._repeating:
             self._means.budget.repeat(way)
         self._repeating = False
-        record.waiting.add(lease.waited_seconds)
+        if lease.waited_seconds:
+            record.waiting.add(lease.waited_seconds)
         record.attempts += 1
         record.key = lease.key.name
         slow = model is not None and (model.slow or not model.makes_text)

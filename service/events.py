@@ -116,9 +116,9 @@ def read(pieces: Iterable[bytes]) -> str:
 
 def size(event: Event) -> int:
     """About how many bytes an event takes while it is kept."""
+    if type(event) is Text or type(event) is Reasoning:
+        return sum([len(piece) for piece in event.pieces])
     match event:
-        case Text(pieces) | Reasoning(pieces):
-            return sum([len(piece) for piece in pieces])
         case ToolCall():
             return EVENT_BYTES + len(event.arguments)
         case File():

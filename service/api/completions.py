@@ -89,9 +89,11 @@ def _word(value: bytes | None, words: tuple[Word, ...], name: str) -> Word | Non
 
 async def _whole(answer: Answer, options: Options, record: Record, send: Send) -> None:
     encoder = WholeEncoder(options)
-    async with aclosing(answer):
+    try:
         async for events in answer:
             encoder.feed(events)
+    finally:
+        await answer.aclose()
     body = encoder.body(_answer_id(), record.answer_model, int(time.time()))
     headers = told(record)
     headers += [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]

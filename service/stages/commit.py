@@ -43,7 +43,7 @@ class Passage:
         ends = bool(batch) and type(batch[-1]) is Finish
         if not self.begun:
             self.begun = ends or any([isinstance(event, VISIBLE) for event in batch])
-        if self._collected or not self.begun:
+        if (self._collected or not self.begun) and (self._held or not ends):  # one piece alone is its wire's to bound
             self._count(batch)
         if self._follower is not None:
             return self._follower.feed(batch)

@@ -23,6 +23,7 @@ IDLE_CONNECTION_SECONDS = 30.0
 DNS_CACHE_SECONDS = 60
 LINGER_SECONDS = 2.0
 """What an upstream has, after its last event, to end the body; then the connection is closed instead of kept."""
+MAX_HEADS = 1024
 SWEEP_SECONDS = 1.0
 """How exactly the last two are kept: one timer looks after all connections."""
 CLOSE_SECONDS = 1.0
@@ -56,6 +57,8 @@ class Origin:
         self.context = context
         self.idle: dict[Connection, None] = {}
         """The one that came last is taken first, so that the others may grow old."""
+        self.heads: dict[tuple[object, ...], bytes] = {}
+        """The beginnings of requests, as they go on the wire."""
         self._looking_up = asyncio.Lock()
         self._addresses: list[_Address] = []
         self._good: _Address | None = None
@@ -230,6 +233,17 @@ def _close_older(connections: dict[Connection, None], than: float) -> None:
 
 
 def _head(origin: Origin, target: str, headers: Mapping[str, str], size: int) -> bytes:
+    """A head, of which all but the size is made once for each key and model."""
+    wanted = (target, *headers.items())
+    known = origin.heads.get(wanted)
+    if known is None:
+        if len(origin.heads) >= MAX_HEADS:
+            origin.heads.clear()
+        known = origin.heads[wanted] = _head_without_size(origin, target, headers)
+    return b"%bContent-Length: %d\r\n\r\n" % (known, size)
+
+
+def _head_without_size(origin: Origin, target: str, headers: Mapping[str, str]) -> bytes:
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     # One look at all of it: there are as many lines as there are fields, and nothing else that is not print.
     if lines.count("\r\n") != len(headers) or not _is_print(lines.replace("\r\n", "")) or not _is_target(target):
@@ -237,7 +251,7 @@ def _head(origin: Origin, target: str, headers: Mapping[str, str], size: int) ->
     # Compression would hold back the events of a stream until a block of it is full.
     return (
         f"POST {target} HTTP/1.1\r\nHost: {origin.authority}\r\nAccept-Encoding: identity\r\nUser-Agent: poe-proxy\r\n"
-        f"{lines}Content-Length: {size}\r\n\r\n"
+        f"{lines}"
     ).encode("ascii")
 
 
