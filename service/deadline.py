@@ -66,6 +66,10 @@ class Deadline:
         self._all.add(self)
         return self
 
+    def begin_anew(self, seconds: float) -> None:
+        """What follows may take so long, from now on."""
+        self.ends_at = self._all.loop.time() + seconds
+
     def pass_(self) -> None:
         """The time is over."""
         self.passed = True

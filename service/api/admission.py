@@ -38,41 +38,42 @@ def check_head(scope: Scope, gateway: Gateway) -> None:
 
 
 class Body:
-    """The request's body: read once, counted against the bodies of all requests in flight until `release`."""
+    """The request's body: read once, counted against the bodies of all requests in flight until `release`.
 
-    __slots__ = ("_counted", "_gateway")
+    `arrived` tells whether all of it is here. Whoever reads limits the time.
+    """
+
+    __slots__ = ("_counted", "_gateway", "arrived")
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._counted = 0
+        self.arrived = False
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-        """All of it; raises the 413, 415, 408 or 503."""
+        """All of it; raises the 413, 415 or 503."""
         announced = headers.get(b"content-length")
         if announced is not None:
             self._count(int(announced) if announced.isdigit() else 0)
         check_content_type(headers.get(b"content-type"))
-        try:
-            with self._gateway.deadlines.within(self._gateway.settings.read_timeout):
-                return await self._read(receive)
-        except TimeoutError:
-            message = "The body of the request did not arrive in time."
-            raise Refusal(408, message, code="request_timeout", headers=CLOSE) from None
-
-    async def _read(self, receive: Receive) -> bytes:
         message = await receive()
         body: bytes = message.get("body", b"")
         self._count(len(body))
-        if not message.get("more_body"):
-            return body
-        parts, size = [body], len(body)
-        while message.get("more_body"):
+        if message.get("more_body"):
+            body = await self._rest(body, receive)
+        self.arrived = True
+        return body
+
+    async def _rest(self, body: bytes, receive: Receive) -> bytes:
+        parts, size, more = [body], len(body), True
+        while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                raise asyncio.CancelledError
             parts.append(message.get("body", b""))
             size += len(parts[-1])
             self._count(size)
-        if message["type"] == "http.disconnect":
-            raise asyncio.CancelledError
+            more = message.get("more_body", False)
         return b"".join(parts)
 
     def _count(self, size: int) -> None:
@@ -102,6 +103,12 @@ def check_content_type(value: bytes | None) -> None:
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         message = "The body must be JSON: send `Content-Type: application/json`."
         raise Refusal(415, message, code="unsupported_media_type", headers=CLOSE)
+
+
+def late_body() -> Refusal:
+    """The 408 of a request whose body does not come."""
+    message = "The body of the request did not arrive in time."
+    return Refusal(408, message, code="request_timeout", headers=CLOSE)
 
 
 def too_slow() -> Refusal:

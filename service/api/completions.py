@@ -10,7 +10,7 @@ from dataclasses import replace
 from random import getrandbits
 from typing import TypeVar
 
-from service.api.admission import Body, overloaded, too_slow
+from service.api.admission import Body, late_body, overloaded, too_slow
 from service.api.asgi import Receive, Scope, Send
 from service.api.headers import told
 from service.api.pacer import Pacer
@@ -43,27 +43,28 @@ async def create_chat_completion(scope: Scope, receive: Receive, send: Send) -> 
     record: Record = scope["record"]
     body = Body(gateway)
     try:
-        raw = await body.read(scope["header_map"], receive)
-        request = parse(ChatCompletionRequest, raw)
-        prompt, options = decode(request)
-        if gateway.settings.key_strategy == "sticky":
-            session = session_of(scope["header_map"], request, prompt, record.tenant)
-            prompt = replace(prompt, session=session)
-        del raw, request
-        record.model = prompt.model
-        record.stream = prompt.stream
-        for name in options.ignored:
-            record.drop(name)
-        if gateway.sandboxed:
-            record.notice("sandbox")
-        answer = gateway.answer(prompt, record, _wishes(scope["header_map"]))
-        with gateway.deadlines.within(gateway.settings.total_timeout) as deadline:
+        with gateway.deadlines.within(gateway.settings.read_timeout) as deadline:
+            raw = await body.read(scope["header_map"], receive)
+            deadline.begin_anew(gateway.settings.total_timeout)
+            request = parse(ChatCompletionRequest, raw)
+            prompt, options = decode(request)
+            if gateway.settings.key_strategy == "sticky":
+                session = session_of(scope["header_map"], request, prompt, record.tenant)
+                prompt = replace(prompt, session=session)
+            del raw, request
+            record.model = prompt.model
+            record.stream = prompt.stream
+            for name in options.ignored:
+                record.drop(name)
+            if gateway.sandboxed:
+                record.notice("sandbox")
+            answer = gateway.answer(prompt, record, _wishes(scope["header_map"]))
             if prompt.stream:
                 await _streamed(answer, options, gateway, record, send, deadline)
             else:
                 await _whole(answer, options, record, send)
     except TimeoutError:
-        raise too_slow() from None
+        raise (too_slow() if body.arrived else late_body()) from None
     finally:
         body.release()
 
