@@ -19,7 +19,7 @@ from uvicorn.server import Server
 
 from service.api.admission import HEAD_TOO_LARGE
 from service.api.asgi import Scope
-from service.api.render import rendered
+from service.api.render import new_id, rendered
 from service.errors import Refusal
 from service.gateway import Gateway
 
@@ -202,9 +202,9 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer without the application, and close."""
         self._deaf = True
-        body, headers = rendered(refusal, "none", anthropic=False)
+        body, headers = rendered(refusal, new_id(), anthropic=False)
         lines = [b"HTTP/1.1 %d %b" % (refusal.status, REASONS[refusal.status])]
-        lines += [b"%b: %b" % header for header in headers if header[0] != b"x-request-id"]
+        lines += [b": ".join(header) for header in (*self.server_state.default_headers, *headers)]
         self.transport.write(b"\r\n".join([*lines, b"connection: close", b"", body]))
         self.transport.close()
         self._limit_closing()

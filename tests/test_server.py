@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -102,6 +103,15 @@ def test_a_head_that_does_not_come_is_not_waited_for(strict: Running, begun: byt
         connection.sendall(begun)
         status, error = error_of(all_of(connection))
         assert (status, error["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize("sent", [b"garbage\r\n\r\n", b"GET /" + b"a" * 6_000])
+def test_what_never_reached_the_application_has_an_id_and_a_date_too(strict: Running, sent: bytes) -> None:
+    with connected(strict) as connection:
+        connection.sendall(sent)
+        head = all_of(connection).partition(b"\r\n\r\n")[0]
+        assert re.search(rb"\r\nx-request-id: req_[0-9a-f]{24}(\r\n|$)", head)
+        assert b"\r\ndate: " in head
 
 
 def test_a_connection_that_says_nothing_is_closed(strict: Running) -> None:

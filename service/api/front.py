@@ -6,7 +6,6 @@ import asyncio
 import traceback
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
-from random import getrandbits
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -16,7 +15,7 @@ from service.api.asgi import App, Message, Receive, Scope, Send
 from service.api.cors import Cors
 from service.api.mount import BareRoute
 from service.api.paths import Paths, is_anthropic, without_prefix
-from service.api.render import Headers, rendered
+from service.api.render import Headers, new_id, rendered
 from service.contract.routes import Operation
 from service.errors import Refusal
 from service.gateway import Gateway
@@ -177,7 +176,7 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
         text = given.decode("latin-1")
         if text.isascii() and text.isprintable() and " " not in text:
             return text
-    return f"req_{getrandbits(96):024x}"
+    return new_id()
 
 
 def handle_refusals(app: FastAPI) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from random import getrandbits
 
 import orjson
 
@@ -48,3 +49,8 @@ def anthropic_body(refusal: Refusal, request_id: str) -> bytes:
         kind = "api_error" if refusal.code == "no_usable_key" else "overloaded_error"
     error = {"type": kind, "message": refusal.message}
     return orjson.dumps({"type": "error", "error": error, "request_id": request_id})
+
+
+def new_id() -> str:
+    """An id for a request that brings none, or no good one."""
+    return f"req_{getrandbits(96):024x}"
