@@ -21,6 +21,7 @@ HEALTHY_WITHIN = 10.0
 LEAVE_AFTER = 2.0
 SETTLE_SECONDS = 0.5
 """For a gateway to let go of what callers left behind."""
+LONGEST_SETTLE_SECONDS = 3.0
 MARGIN_SECONDS = 5.0
 """Beyond the time in which a recovered model must be in use again."""
 
@@ -71,10 +72,17 @@ class Course:
         asked = [caller.ask_and_leave(self.fault.model, self.fault.fallback, after=after) for _ in range(LEAVERS)]
         await asyncio.gather(*asked)
         left_at = time.monotonic()
-        await asyncio.sleep(SETTLE_SECONDS)
+        await self._let_go()
         seen = await self._ask(caller)
         await asyncio.sleep(SETTLE_SECONDS)
         return replace(self._sight(seen, await self._healthy(caller)), left_at=left_at)
+
+    async def _let_go(self) -> None:
+        """Give the gateway time for what callers left behind, and a busy machine more of it."""
+        until = time.monotonic() + LONGEST_SETTLE_SECONDS
+        await asyncio.sleep(SETTLE_SECONDS)
+        while time.monotonic() < until and any([not (call.left_at or call.over) for call in self._calls()]):  # noqa: ASYNC110 - calls set no event
+            await asyncio.sleep(SETTLE_SECONDS / 10)
 
     async def _ask(self, caller: Caller) -> Seen:
         hang = max(self.profile.seconds(self.fault.hang), HEALTHY_WITHIN)

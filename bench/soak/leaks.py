@@ -17,6 +17,7 @@ from service.routing.catalogue import MAX_MISSING, MAX_READY
 from service.routing.circuits import MAX_CIRCUITS
 from service.routing.refusals import MAX_ROUTES
 from service.wires.bot import MAX_REWRITERS
+from service.wires.client import MAX_HEADS
 from service.wires.opaque import MAX_CALLS
 from service.wires.uploads import MAX_KEPT
 
@@ -38,6 +39,7 @@ KEPT: Mapping[str, int] = MappingProxyType(
         "objects keys.window.Bucket": _BUCKETS,
         "entries of Circuits._known": MAX_CIRCUITS,
         "objects routing.circuits.Circuit": MAX_CIRCUITS,
+        "entries of Origin.heads": MAX_HEADS,
         "entries of RetryBudget._ways": MAX_WAYS,
         "entries of _Counts.seconds": MAX_WAYS * BUDGET_SECONDS,
         "objects routing.budget._Counts": MAX_WAYS,
