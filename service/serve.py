@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -97,6 +98,9 @@ async def _serve(settings: Settings, token: LocalToken | None, *, development: b
         calm_collector()
         host, port = listening.getsockname()[:2]
         log.event("info", "serving", host=host, port=port, sandbox=settings.sandbox)
+        for spec in settings.access_tokens:
+            if spec.ends is not None and spec.ends <= time.time():
+                log.event("warning", "an access token has ended and opens nothing", tenant=spec.name)
         if development:
             _greet(settings, token, port)
         await serving

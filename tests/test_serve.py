@@ -190,6 +190,13 @@ def test_the_printed_line_works_for_ipv6(tmp_path: Path) -> None:
     assert f"curl -N http://[::1]:{port}/v1/chat/completions".encode() in said
 
 
+def test_a_token_that_has_ended_is_told_of_at_the_start(tmp_path: Path) -> None:
+    tokens = f"old:{TOKEN}-of-old@2020-01-01T00:00Z,new:{TOKEN}-of-new@2999-01-01T00:00Z"
+    with process(tmp_path, ACCESS_TOKENS=tokens, **SANDBOX) as running:
+        told = [line for line in running.lines if "ended" in line["message"]]
+        assert [line["tenant"] for line in told] == ["old"]
+
+
 def test_metrics_are_on_a_port_of_their_own(tmp_path: Path) -> None:
     with process(tmp_path, **SANDBOX) as running:
         assert ask(running, "hello", "sandbox-echo").status_code == 200

@@ -200,6 +200,7 @@ REFUSALS = (
     status("403_account", Kind.KEY_REVOKED, "403 Forbidden", error("Your account has been suspended.", None, 403)),
     status("403_model", Kind.NOT_COVERED, "403 Forbidden", error("Your plan has no access to this model.", None, 403)),
     status("403_page", Kind.BROKEN, "403 Forbidden", PAGE, content_type=HTML),
+    status("404_page", Kind.BROKEN, "404 Not Found", PAGE, content_type=HTML),
     status("404", Kind.NO_SUCH_MODEL, "404 Not Found", error("The model does not exist", "not_found_error", 404)),
     status("408", Kind.SILENT, "408 Request Timeout", error("Timed out", "timeout_error", 408)),
     status("413", Kind.TOO_LONG, "413 Payload Too Large", error("Too large", "request_too_large", 413)),
