@@ -192,7 +192,7 @@ def test_the_printed_line_works_for_ipv6(tmp_path: Path) -> None:
 
 def test_a_token_that_has_ended_is_told_of_at_the_start(tmp_path: Path) -> None:
     tokens = f"old:{TOKEN}-of-old@2020-01-01T00:00Z,new:{TOKEN}-of-new@2999-01-01T00:00Z"
-    with process(tmp_path, ACCESS_TOKENS=tokens, **SANDBOX) as running:
+    with process(tmp_path, **{**SANDBOX, "ACCESS_TOKENS": tokens}) as running:
         told = [line for line in running.lines if "ended" in line["message"]]
         assert [line["tenant"] for line in told] == ["old"]
 
