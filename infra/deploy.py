@@ -79,7 +79,7 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
         found = (
             []
             if session.dry_run
-            else _problems(session, Expected(release.image, token=credentials.known_token(session)))
+            else _problems(session, Expected(release.image, token=credentials.known_token(session), keys=False))
         )
         if found:
             raise Exit(f"v{release.version} was put in place, but: {'; '.join(found)}; `./dev logs` shows more", code=1)
@@ -105,7 +105,7 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         raise
     if session.dry_run:
         return {}
-    expected = Expected(image, "" if image else version_here(), token)
+    expected = Expected(image, "" if image else version_here(), token, keys=False)
     found = _problems(session, expected) if not problem or (passing and _all_new(session, before)) else [problem]
     if found:
         _back(session, before, found)
@@ -265,7 +265,7 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
         session.console.say(f"{reason}; going back to v{release.version}")
         with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
             _run_deploy(session, [f"--image={release.image}"], "rolling", _saved(before.config, Path(folder)))
-        still = _problems(session, Expected(release.image))
+        still = _problems(session, Expected(release.image, keys=False))
     except FlyError as failed:
         still = [str(failed.message)]
     if still:

@@ -16,15 +16,21 @@ PATIENCE_SECONDS = 90.0
 """A new address and a certificate may take a while to be known everywhere."""
 DOOR_SECONDS = 15.0
 ONE_MACHINE = "Fly-Force-Instance-Id"
+LOST = frozenset(["dry", "revoked"])
+"""States that a Poe key does not leave by itself; one that is limited or rests is back in a while."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What has to be seen; an empty text is not looked at. `token` is a caller's, `NAME:TOKEN` or bare."""
+    """What has to be seen; an empty text is not looked at. `token` is a caller's, `NAME:TOKEN` or bare.
+
+    Without `keys`, Poe keys in trouble are told and are no problem: another image would not mend them.
+    """
 
     image: str = ""
     version: str = ""
     token: str = field(default="", repr=False)
+    keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,12 @@ class Ready:
     image: str = ""
     keys: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def key_trouble(self) -> str:
+        """What to say where there are keys and none will work again by itself; else empty."""
+        alive = sum(count for state, count in self.keys.items() if state not in LOST)
+        return f"no Poe key is usable ({_counts(self.keys)})" if self.keys and not alive else ""
 
 
 def base_url(session: Session) -> str:
@@ -68,6 +80,9 @@ def problems(session: Session, machines: Sequence[Machine], expected: Expected) 
         return ["no machine runs"]
     seen = ask(session, machines, expected)
     found = [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
+    for each in seen:
+        if each.key_trouble and not each.problem:
+            session.console.say(f"machine {each.machine or '?'}: {each.key_trouble}; `./dev secrets` sends others")
     if not found and len({each.version for each in seen}) > 1:
         found.append(f"machines run different versions: {', '.join(sorted({each.version for each in seen}))}")
     # Again after a moment where it fails: one lost packet must not undo a deployment.
@@ -99,8 +114,8 @@ def _ask_anyone(session: Session, expected: Expected) -> Ready:
 def _versioned(told: Ready, expected: Expected) -> Ready:
     if expected.version and told.version != expected.version:
         return _but(told, f"runs version {told.version or '?'} instead of {expected.version}", told.machine)
-    if told.keys and not told.keys.get("usable"):
-        return _but(told, f"no Poe key is usable ({_counts(told.keys)})", told.machine)
+    if expected.keys and told.key_trouble:
+        return _but(told, told.key_trouble, told.machine)
     return told
 
 

@@ -68,7 +68,6 @@ SMOKE = {
     "not ready": ({"http": 503, "status": "starting"}, "/ready: starting (HTTP 503)"),
     "another image": ({"image": GOOD}, f"runs {GOOD} instead of {BAD}"),
     "another machine": ({"machine": "somebody"}, "another machine answered (somebody)"),
-    "no usable key": ({"keys": {"revoked": 2}}, "no Poe key is usable (2 revoked)"),
     "a page": ({"http": 200, "machine": None}, "another machine answered (without a name)"),
 }
 
@@ -83,6 +82,27 @@ def test_a_failed_smoke_test_ends_with_the_earlier_image_serving(running: Desk, 
     assert ended.line.endswith(f"v2 serves again ({GOOD})")
     assert images(running) == {GOOD}
     assert [each["status"] for each in running.app["releases"]] == ["complete"] * 4
+
+
+@pytest.mark.parametrize("keys", [{"dry": 2}, {"dry": 1, "revoked": 1}])
+def test_keys_in_trouble_are_told_and_undo_no_deployment(running: Desk, keys: dict[str, int]) -> None:
+    """The release before would have the same keys."""
+    running.change(lambda state: state.update(ready={GOOD: {"keys": keys}, NEXT: {"keys": keys}}))
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+    told = ", ".join(f"{count} {state}" for state, count in keys.items())
+    assert f"no Poe key is usable ({told}); `./dev secrets` sends others" in ended.err
+    assert running.run("rollback", "--yes").code == 0
+
+
+@pytest.mark.parametrize("state", ["limited", "resting"])
+def test_keys_that_come_back_by_themselves_are_no_trouble(running: Desk, state: str) -> None:
+    running.change(lambda platform: platform.update(ready={NEXT: {"keys": {state: 1, "dry": 1}}}))
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert "no Poe key" not in ended.err
+    assert running.run("monitor.check").code == 0
 
 
 def test_health_that_never_passes_ends_with_the_earlier_image_serving(running: Desk) -> None:
