@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,21 @@ GRACE_SECONDS = 15.0
 """What a program gets to put things in order after it was told to stop; flyctl gives its leases back."""
 
 Hear = Callable[[str], None]
+
+
+class Stopped(KeyboardInterrupt):
+    """This process was told to stop by a signal that its children did not get."""
+
+
+def heed_signals() -> None:
+    """Take SIGTERM and SIGHUP as an interrupt: a task says what is done so far and leaves no program running."""
+
+    def stop(number: int, _: object) -> None:
+        raise Stopped(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, stop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,10 @@ def _wait(child: subprocess.Popen[bytes], seconds: float) -> bool:
         child.terminate()
         _end(child)
         return True
+    except Stopped:
+        child.terminate()
+        _end(child)
+        raise
     except BaseException:
         # Ctrl-C reaches the child from the terminal as well: let it tidy up, as long as that does not take for ever.
         _end(child)
@@ -88,6 +108,9 @@ def _end(child: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+    except BaseException:  # told to stop a second time
+        child.kill()
+        raise
 
 
 def _write(pipe: IO[bytes], text: bytes) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from invoke import Argument, Collection, Exit, ParseError, Program, Task, UnexpectedExit
 
+from infra import process
 from infra.fly_task import COMMON
 from infra.task import INTERRUPTED, ExitCode
 
@@ -166,6 +167,7 @@ def main() -> None:
     """Run `tasks.py` under our rules."""
     import tasks
 
+    process.heed_signals()
     Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run()
 
 

@@ -96,6 +96,37 @@ def test_an_interrupt_waits_for_the_child_to_tidy_up(tmp_path: Path) -> None:
     assert (tmp_path / "tidy").exists()
 
 
+STANDS_STILL = """\
+import os, signal, sys, time
+def tidy(*_): open({tidy!r}, "w").close(); sys.exit(1)
+signal.signal(signal.SIGTERM, tidy)
+open({started!r}, "w").write(str(os.getpid()))
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_task_that_is_told_to_stop_takes_flyctl_with_it(tmp_path: Path, root: Path, number: int) -> None:
+    """A job that is cancelled, a terminal that is closed: flyctl must not go on alone."""
+    flyctl, started, tidy = (tmp_path / name for name in ("flyctl", "started", "tidy"))
+    code = STANDS_STILL.format(tidy=str(tidy), started=str(started))
+    flyctl.write_text(f"#!{sys.executable}\n{code}")
+    flyctl.chmod(0o700)
+    environ = {**ENVIRON, "HOME": str(tmp_path), "FLYCTL": str(flyctl)}
+    command = [sys.executable, "-m", "infra.program", "status", "--app", "some-app"]
+    with subprocess.Popen(command, cwd=root, env=environ, stderr=subprocess.PIPE, start_new_session=True) as task:
+        deadline = time.monotonic() + 20
+        while not (started.exists() and started.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        task.send_signal(number)
+        _, told = task.communicate(timeout=20)
+    assert task.returncode == 130
+    assert b"interrupted; nothing was changed. The same command goes on from there." in told
+    assert tidy.exists()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+
+
 def test_no_such_program() -> None:
     with pytest.raises(FileNotFoundError):
         process.run(["/nowhere/at/all"], environ={}, seconds=1.0)
