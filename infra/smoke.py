@@ -89,6 +89,11 @@ def problems(session: Session, machines: Sequence[Machine], expected: Expected) 
     return found or waiting.until(lambda: _door_problems(session, expected), lambda wrong: not wrong, DOOR_SECONDS)
 
 
+def refuses(session: Session, token: str) -> bool:
+    """Whether what runs now does not know a caller's token; False where nobody answers."""
+    return http.get(f"{base_url(session)}/v1/models", _shown(token)).status in (401, 403)
+
+
 def _patiently(ask_once: Callable[[], Ready], seconds: float) -> Ready:
     return waiting.until(ask_once, lambda seen: not seen.problem, seconds)
 
@@ -144,9 +149,13 @@ def _door_problems(session: Session, expected: Expected) -> list[str]:
     stranger = http.get(url)
     found = [] if stranger.status == 401 else [f"/v1/models without a token: {stranger} instead of HTTP 401"]
     if expected.token:
-        caller = http.get(url, {"Authorization": f"Bearer {credentials.bare(expected.token)}"})
+        caller = http.get(url, _shown(expected.token))
         found += [] if caller.status == 200 else [f"/v1/models with a token: {caller} instead of HTTP 200"]
     return found
+
+
+def _shown(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {credentials.bare(token)}"}
 
 
 def _counts(keys: Mapping[str, int]) -> str:

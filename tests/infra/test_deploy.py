@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from service.version import VERSION
+from tests.infra import flying
 from tests.infra.fake_flyctl import Fly, Refused
-from tests.infra.flying import APP, KEYS, TOKEN, Desk
+from tests.infra.flying import APP, KEYS, NEXT_TOKEN, TOKEN, Desk
 
 GOOD, NEXT, BAD = (f"registry.fly.io/{APP}:{label}" for label in ("good", "next", "bad"))
 
@@ -240,6 +241,33 @@ def test_an_open_door_fails_the_smoke_test(running: Desk, monkeypatch: pytest.Mo
     ended = running.run("deploy", "--image", NEXT)
     assert "/v1/models without a token: HTTP 200 instead of HTTP 401" in ended.line
     assert ended.code == 1
+
+
+@pytest.mark.parametrize("words", [["deploy", "--image", NEXT], ["rollback", "--yes"]])
+def test_a_token_that_was_wrong_before_undoes_nothing(running: Desk, words: list[str]) -> None:
+    """As in a job whose copy of it is of before the last rotation."""
+    for kept in (running.folder / ".poe-proxy").iterdir():
+        kept.unlink()
+    ended = running.run(*words, ACCESS_TOKENS=f"team:{NEXT_TOKEN}")
+    assert ended.code == 0, ended.err
+    assert images(running) != {GOOD}
+    assert "refuses the access token at hand: the new release is not tried with it" in ended.err
+
+
+def test_a_token_that_the_new_release_refuses_fails_the_smoke_test(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = flying.of_machine
+
+    def forgetful(state: Any, machine: Any, path: str, token: str) -> tuple[int, Any]:
+        forgets = machine["image"] == NEXT and path == "/v1/models"
+        return (401, {}) if forgets else real(state, machine, path, token)
+
+    monkeypatch.setattr(flying, "of_machine", forgetful)
+    ended = running.run("deploy", "--image", NEXT, ACCESS_TOKENS=f"team:{TOKEN}")
+    assert ended.code == 1
+    assert "/v1/models with a token: HTTP 401 instead of HTTP 200" in ended.line
+    assert images(running) == {GOOD}
 
 
 def test_a_placeholder_for_a_token_is_not_tried(running: Desk) -> None:
