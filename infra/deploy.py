@@ -206,16 +206,14 @@ def _what(session: Session, image: str) -> list[str]:
     if image:
         return ["--ha=false", f"--image={image}"]
     commit = commit_here(session.folder)
-    label = [f"--image-label={commit}"] if commit else []
+    # With the time: a label that was pushed again would lead whoever goes back to the wrong image.
+    label = [f"--image-label={commit}-{_time_now()}"] if commit else []
     arguments = [f"--build-arg=VERSION={version_here()}", f"--build-arg=COMMIT={commit or 'unknown'}"]
     return ["--ha=false", "--remote-only", *label, *arguments]
 
 
 def commit_here(folder: Path) -> str:
-    """The commit of a clean checkout; empty where git knows nothing.
-
-    One with changes gets the time as well, since a label that moves would lead a rollback to the wrong image.
-    """
+    """The commit of a checkout, with `-dirty` where it has changes; empty where git knows nothing."""
     try:
         found = [
             subprocess.run(
@@ -231,7 +229,11 @@ def commit_here(folder: Path) -> str:
         ]
     except (OSError, subprocess.SubprocessError):
         return ""
-    return found[0] + (f"-dirty-{time.strftime('%Y%m%d%H%M%S', time.gmtime())}" if found[1] else "")
+    return found[0] + ("-dirty" if found[1] else "")
+
+
+def _time_now() -> str:
+    return time.strftime("%Y%m%d%H%M%S", time.gmtime())
 
 
 def _run_deploy(session: Session, words: list[str], strategy: str, config: Sequence[str] = ()) -> None:

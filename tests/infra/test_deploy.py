@@ -58,11 +58,29 @@ def test_a_build_is_labelled_with_its_commit(running: Desk) -> None:
     ).stdout.strip()
     assert running.run("deploy").code == 0
     (line,) = running.calls("deploy")
-    assert f"--remote-only --image-label={commit} --build-arg=VERSION={VERSION} --build-arg=COMMIT={commit}" in line
+    built = f"--build-arg=VERSION={VERSION} --build-arg=COMMIT={commit}"
+    assert re.search(f"--remote-only --image-label={commit}-\\d{{14}} {re.escape(built)} ", line)
     (running.folder / "fly.toml").write_text((running.folder / "fly.toml").read_text() + "\n# changed\n")
     assert running.run("deploy").code == 0
-    # With the time in it: a label that moved would lead a rollback to another image.
     assert re.search(f"--image-label={commit}-dirty-\\d{{14}} ", running.calls("deploy")[1])
+
+
+def test_a_commit_that_is_built_again_badly_does_not_take_the_good_image_along(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label that was pushed again would lead whoever goes back to the bad build."""
+    times = iter(["20261122132243", "20261122132501"])
+    monkeypatch.setattr("infra.deploy.commit_here", lambda _: "0123456789ab")
+    monkeypatch.setattr("infra.deploy._time_now", lambda: next(times))
+    assert running.run("deploy").code == 0
+    (good,) = images(running)
+    bad = f"registry.fly.io/{APP}:0123456789ab-20261122132501"
+    running.change(lambda state: state.update(ready={bad: {"http": 503, "status": "broken"}}))
+    ended = running.run("deploy")
+    assert ended.code == 1
+    assert "/ready: broken" in ended.line
+    assert ended.line.endswith(f"v3 serves again ({good})")
+    assert images(running) == {good} != {bad}
 
 
 SMOKE = {
