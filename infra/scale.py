@@ -108,7 +108,7 @@ def vm(session: Session, size: str = "", memory: int = 0) -> dict[str, Any]:
 @fly_task(
     name="auto",
     help={
-        "min": "N: stop quiet machines but for N in the primary region; `off` lets all run",
+        "min": "N: stop quiet machines but for N (at least 1) in the primary region; `off` lets all run",
         "soft": "N: open requests from which Fly prefers another machine",
         "hard": "N: open requests from which Fly sends a machine no more",
     },
@@ -217,6 +217,11 @@ def _auto_changes(least: str) -> list[tuple[str, str, object]]:
         ]
     if not least.isdecimal() or int(least) > MOST_MACHINES:
         raise wrong_use(f"--min {quoted(least)} is neither off nor a number up to {MOST_MACHINES}")
+    if int(least) == 0:
+        raise wrong_use(
+            "--min 0 would stop the last machine: a quiet stream is cut, no deployment can be tested, and the alerts "
+            "take the silence for an outage; --min 1 keeps one"
+        )
     return [
         (table, "auto_stop_machines", "stop"),
         (table, "auto_start_machines", True),

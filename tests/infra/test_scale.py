@@ -88,6 +88,8 @@ def test_what_fly_makes_something_else_of_is_drift(running: Desk, monkeypatch: p
         (["scale.vm", "--size", "shared-cpu-1x", "--memory", "4096"], "is not from 256 to 2048 in steps of 256"),
         (["scale.auto"], "nothing to change"),
         (["scale.auto", "--min", "many"], "--min 'many' is neither off nor a number"),
+        (["scale.auto", "--min", "0"], "no deployment can be tested, and the alerts take the silence for an outage"),
+        (["scale.auto", "--min", "00"], "--min 0 would stop the last machine: a quiet stream is cut"),
         (["scale.auto", "--soft", "900", "--hard", "800"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
         (["scale.auto", "--hard", "5000"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
         (["scale.auto", "--soft=-1"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
