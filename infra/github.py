@@ -31,21 +31,17 @@ class Github:
     environment: str
 
     def names(self) -> frozenset[str]:
-        """The secrets that the environment has; none where it does not exist yet."""
+        """The secrets that the environment has; none where it does not exist yet. Raises `GithubError`."""
+        words = ("secret", "list", f"--repo={self.repository}", f"--env={self.environment}", "--json=name")
         try:
-            listed = json.loads(
-                _gh(
-                    self.session,
-                    "secret",
-                    "list",
-                    f"--repo={self.repository}",
-                    f"--env={self.environment}",
-                    "--json=name",
-                )
-            )
-        except (GithubError, ValueError):
+            return frozenset(str(each["name"]) for each in json.loads(_gh(self.session, *words)))
+        except GithubError as problem:
+            # No answer is no empty one: whoever takes it for one makes another token and ends the one in use.
+            if not _is_missing(problem):
+                raise
             return frozenset()
-        return frozenset(str(each["name"]) for each in listed)
+        except (ValueError, KeyError, TypeError):
+            raise GithubError("gh secret: said nothing that is a list of secrets") from None
 
     def store(self, secrets: Mapping[str, str]) -> None:
         """Put the secrets into the environment, which is made where it is missing."""
@@ -59,8 +55,10 @@ class Github:
         path = f"repos/{self.repository}/environments/{self.environment}"
         try:
             _gh(self.session, "api", path)
-        except GithubError:
+        except GithubError as problem:
             # Only where it is missing: a second PUT would take its protection away.
+            if not _is_missing(problem):
+                raise
             _gh(self.session, "api", "--method=PUT", path, writes=True)
 
 
@@ -99,6 +97,10 @@ def refresh(session: Session, drawer: Drawer, secrets: Mapping[str, str]) -> Non
     except GithubError as problem:
         reason = str(problem)
     session.console.say(f"GitHub still has the earlier values ({reason}): store {', '.join(secrets)} there yourself")
+
+
+def _is_missing(problem: GithubError) -> bool:
+    return "HTTP 404" in str(problem)
 
 
 def _gh(session: Session, *arguments: str, stdin: bytes = b"", writes: bool = False) -> str:

@@ -39,13 +39,15 @@ class Record:
     """What is known of an app.
 
     `staged` was sent to Fly and may or may not be in use yet; `environment` is GitHub's that has our secrets; `deploys`
-    says that a deploy token was made from here.
+    says that a deploy token was made from here; `outdated` are the ids of those that the one under way takes the place
+    of, None where none is under way.
     """
 
     issued: tuple[Issued, ...] = ()
     staged: tuple[Issued, ...] = ()
     environment: str = ""
     deploys: bool = False
+    outdated: tuple[str, ...] | None = None
 
     @property
     def known(self) -> tuple[Issued, ...]:
@@ -84,7 +86,10 @@ class Drawer:
         try:
             found = json.loads(text)
             issued, staged = (tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged"))
-            return Record(issued, staged, found["environment"], found["deploys"])
+            outdated = found.get("outdated")
+            return Record(
+                issued, staged, found["environment"], found["deploys"], None if outdated is None else tuple(outdated)
+            )
         except (ValueError, TypeError, KeyError):
             raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import certs, credentials, deploy, doctor, github, regions, scale, secrets, shapes, smoke
+from infra import certs, credentials, deploy, deploy_token, doctor, github, regions, scale, secrets, shapes, smoke
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
@@ -26,9 +26,6 @@ from infra.shapes import Release, Secret, Status
 from infra.smoke import Expected
 from infra.task import ExitCode
 
-TOKEN_NAME = "poe-proxy setup"  # noqa: S105 - a name
-TOKEN_LIFE = "2160h"  # noqa: S105 - 90 days
-TOKEN_DAYS_LEFT = 14
 GRACE_SECONDS = 86_400.0
 FIRST_REGION = "nrt"
 V4, V6 = frozenset({"v4", "shared_v4"}), frozenset({"v6"})
@@ -61,6 +58,7 @@ class Found:
     github: Github | None = field(default=None, repr=False)
     github_names: frozenset[str] = frozenset()
     github_reason: str = ""
+    deploy_tokens: tuple[shapes.DeployToken, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:
@@ -83,10 +81,11 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: the values to send to Fly (`new`) and to GitHub, and each step in words."""
+    """What to do: the values to send to Fly (`new`) and to GitHub, the deploy token, and each step in words."""
 
     new: New
     for_github: Mapping[str, str] = field(repr=False)
+    deploying: deploy_token.Standing
     steps: tuple[str, ...]
 
 
@@ -158,11 +157,10 @@ def _look(session: Session, wishes: Wishes) -> Found:
             raise Exit(f"{problem}; `flyctl version upgrade` gets the newest", code=int(ExitCode.NOT_SET_UP))
         session.fly.json("auth whoami")
         deploy.validate(session)
-        git, reason = github.find(session) if wishes.github else (None, "")
-        hub = {"github": git, "github_reason": reason, "github_names": git.names() if git else frozenset()}
+        hub = _look_at_github(session) if wishes.github else {}
         status = _status(session)
         if status is None:
-            return Found(None, _organization(session, wishes.organization), **hub)  # type: ignore[arg-type]
+            return Found(None, _organization(session, wishes.organization), **hub)
         if wishes.organization not in ("", status.organization):
             raise wrong_use(f"{session.app} belongs to {status.organization}, not to {wishes.organization}")
         app = session.app
@@ -173,8 +171,18 @@ def _look(session: Session, wishes: Wishes) -> Found:
             shapes.releases(session.fly.json("releases", app=app)),
             frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
             certs.hosts(session) if wishes.host else frozenset(),
-            **hub,  # type: ignore[arg-type]
+            deploy_tokens=shapes.tokens(session.fly.text("tokens list", app=app)) if wishes.github else (),
+            **hub,
         )
+
+
+def _look_at_github(session: Session) -> dict[str, Any]:
+    """The members of `Found` that are about GitHub. One that does not answer is none, with its reason."""
+    found, reason = github.find(session)
+    try:
+        return {"github": found, "github_reason": reason, "github_names": found.names() if found else frozenset()}
+    except GithubError as problem:
+        return {"github_reason": str(problem)}
 
 
 def _status(session: Session) -> Status | None:
@@ -223,7 +231,17 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
         for name, each in values.items()
         if each is not None and found.github and (name in needed_there or name in new.secrets)
     }
-    return Plan(new, hub, _steps(session, wishes, found, new, hub))
+    deploying = (
+        deploy_token.standing(
+            drawer,
+            found.deploy_tokens,
+            at_github=github.DEPLOY_TOKEN in found.github_names,
+            unreachable=found.github is None,
+        )
+        if wishes.github
+        else deploy_token.Standing()
+    )
+    return Plan(new, hub, deploying, _steps(session, wishes, found, new, hub, deploying))
 
 
 def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Values | None:
@@ -254,8 +272,16 @@ def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, n
     return credentials.checked_tokens(text)
 
 
-def _steps(session: Session, wishes: Wishes, found: Found, new: New, hub: Mapping[str, str]) -> tuple[str, ...]:
+def _steps(
+    session: Session,
+    wishes: Wishes,
+    found: Found,
+    new: New,
+    hub: Mapping[str, str],
+    deploying: deploy_token.Standing,
+) -> tuple[str, ...]:
     app = session.app
+    stored = [*hub, *([github.DEPLOY_TOKEN] if found.github and (deploying.due or deploying.waits) else ())]
     running = sum(1 for each in found.machines)
     steps = {
         f"create the app {app} in {found.organization}": found.status is None,
@@ -266,8 +292,9 @@ def _steps(session: Session, wishes: Wishes, found: Found, new: New, hub: Mappin
         "restart the machines with the new secrets": found.settled(wishes.image) and _pending(found, new),
         f"scale to {wishes.machines} machine(s)": wishes.machines not in (0, running) and wishes.machines + running > 1,
         f"ask for a certificate for {wishes.host}": bool(wishes.host) and wishes.host not in found.hosts,
-        f"store {', '.join(hub)} at GitHub ({github.environment_of(app)})": bool(hub),
-        "make a deploy token for continuous deployment": wishes.github and found.status is None,
+        "make a deploy token for continuous deployment": deploying.due,
+        f"store {', '.join(stored)} at GitHub ({github.environment_of(app)})": bool(stored),
+        f"revoke {len(deploying.outdated)} earlier deploy token(s)": bool(deploying.outdated),
     }
     return tuple(step for step, wanted in steps.items() if wanted)
 
@@ -358,54 +385,39 @@ def _scaled(session: Session, wishes: Wishes, found: Found) -> bool:
 
 def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan: Plan) -> None:
     """A deploy token, and GitHub's copy of it and of the values; without gh the token stays in its file."""
-    _deploy_token(session, drawer, found)
-    value = drawer.deploy_token()
-    if found.github is None:
-        if value:
-            path = drawer.deploy_token_file.relative_to(session.folder)
-            session.console.say(
-                f"GitHub: {found.github_reason}; the deploy token is in {path}, for the secret FLY_API_TOKEN"
-            )
+    if plan.deploying.left_alone:
+        session.console.say(plan.deploying.left_alone)
+    if plan.deploying.due:
+        deploy_token.make(session, drawer, found.deploy_tokens)
+    if found.github is not None:
+        _store(session, drawer, found.github, plan)
+    deploy_token.revoke(session, plan.deploying.outdated)
+    if session.dry_run:
         return
+    if found.github is not None or not drawer.record().environment:
+        drawer.keep(replace(drawer.record(), outdated=None))
+    if found.github is not None:
+        drawer.forget_deploy_token()
+    elif drawer.deploy_token():
+        path = drawer.deploy_token_file.relative_to(session.folder)
+        session.console.say(
+            f"GitHub: {found.github_reason}; the deploy token is in {path}, for the secret FLY_API_TOKEN"
+        )
+
+
+def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
+    """Give GitHub what it does not have, and remember that it has it."""
+    value = drawer.deploy_token() or "-" * (session.dry_run and plan.deploying.due)
     stored = {**plan.for_github, **({github.DEPLOY_TOKEN: value} if value else {})}
-    if session.dry_run and found.status is None:
-        stored[github.DEPLOY_TOKEN] = "-"
     if not stored:
         return
     try:
-        found.github.store(stored)
+        hub.store(stored)
     except GithubError as problem:
         raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
-    if session.dry_run:
-        return
-    drawer.forget_deploy_token()
-    drawer.keep(replace(drawer.record(), environment=found.github.environment))
-    session.done("github", f"{', '.join(stored)} stored in {found.github.environment} of {found.github.repository}")
-
-
-def _deploy_token(session: Session, drawer: Drawer, found: Found) -> None:
-    """Have exactly one good token of our name, whose value is in our file or at GitHub; a lost one is made anew."""
-    app = session.app
-    listed = () if session.dry_run and found.status is None else shapes.tokens(session.fly.text("tokens list", app=app))
-    ours = [each for each in listed if each.name == TOKEN_NAME and not each.revoked]
-    known = bool(drawer.deploy_token()) or github.DEPLOY_TOKEN in found.github_names
-    if len(ours) == 1 and (doctor.days_left(ours[0].ends) or TOKEN_DAYS_LEFT) >= TOKEN_DAYS_LEFT:
-        if known:
-            return
-        if not drawer.record().deploys:
-            session.console.say("a deploy token is there already, made elsewhere; it is left alone")
-            return
     if not session.dry_run:
-        drawer.keep(replace(drawer.record(), deploys=True))
-    answer = session.fly.json("tokens create deploy", f"--name={TOKEN_NAME}", f"--expiry={TOKEN_LIFE}", app=app)
-    if answer is not None:
-        session.redact.add(str(answer["token"]))
-        drawer.keep_deploy_token(str(answer["token"]))
-        session.done("deploy token", "made")
-    for each in ours:
-        told = session.fly.text("tokens revoke", each.id)
-        if answer is not None and "1 tokens revoked" not in told:
-            raise Exit(f"the old deploy token {each.id} could not be revoked; `flyctl tokens revoke {each.id}`", code=1)
+        drawer.keep(replace(drawer.record(), environment=hub.environment))
+    session.done("github", f"{', '.join(stored)} stored in {hub.environment} of {hub.repository}")
 
 
 def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> dict[str, Any]:

@@ -207,15 +207,21 @@ class Desk:
         environment = next((word.partition("=")[2] for word in words if word.startswith("--env=")), "")
         environments = self.gh["environments"]
         if words[:2] == ["secret", "list"]:
+            if self.gh.get("trouble"):
+                return Finished(1, "", "HTTP 500: Internal Server Error")
             if environment not in environments:
                 return Finished(1, "", "HTTP 404: Not Found")
             return Finished(0, json.dumps([{"name": name} for name in environments[environment]]))
         if words[:2] == ["secret", "set"]:
+            if self.gh.get("refuses"):
+                return Finished(1, "", "HTTP 403: Forbidden")
             if environment not in environments:
                 return Finished(1, "", "HTTP 404: Not Found")
             environments[environment][words[2]] = stdin.decode()
             return Finished(0)
         assert words[0] == "api", words
+        if self.gh.get("hides"):
+            return Finished(1, "", "HTTP 500: Internal Server Error")
         name = words[-1].rpartition("/")[2]
         if "--method=PUT" in words:
             environments[name] = {}

@@ -61,12 +61,12 @@ def test_every_command_can_be_followed(desk: Desk, root: Path, page: str, monkey
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_figures_are_true(root: Path, page: str) -> None:
-    from infra import doctor, setup
+    from infra import deploy_token, doctor
     from service.settings import Settings
 
     text = (root / page).read_text()
     assert ".".join(map(str, doctor.OLDEST_FLYCTL)) in text
     assert f"{Settings().drain_timeout:g}" in text
-    assert int(setup.TOKEN_LIFE.removesuffix("h")) / 24 == 90
+    assert int(deploy_token.LIFE.removesuffix("h")) / 24 == 90
     assert "90" in text
     assert doctor.TOKEN_WARNING_DAYS == 14

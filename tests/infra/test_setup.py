@@ -221,6 +221,56 @@ def test_a_deploy_token_that_ends_soon_is_made_anew(desk: Desk) -> None:
     assert [bool(each["revoked"]) for each in desk.app["tokens"]] == [True, False]
 
 
+@pytest.mark.parametrize("trouble", ["login ended", "gh is gone", "no answer"])
+def test_the_token_that_ci_deploys_with_outlives_a_run_that_cannot_ask_github(desk: Desk, trouble: str) -> None:
+    desk.gh = {"login": True, "environments": {}}
+    assert fresh(desk).code == 0
+    hub = desk.gh
+    desk.gh = {} if trouble == "gh is gone" else {**hub, "login": trouble != "login ended", "trouble": True}
+    ended = fresh(desk)
+    assert ended.code == 0, ended.err
+    assert "the deploy token is GitHub's, which cannot be asked now; it is left alone" in ended.err
+    desk.gh = hub
+    whole(desk)
+    desk.forget()
+    assert fresh(desk).code == 0
+    assert desk.writes() == []
+
+
+def test_the_earlier_token_ends_only_after_github_has_the_new_one(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {}}
+    desk.change(lambda state: state.update(token_ends="2026-01-01 00:00:00 +0000 UTC"))
+    assert fresh(desk).code == 0
+    desk.change(lambda state: state.update(token_ends="2099-01-01 00:00:00 +0000 UTC"))
+    # Its names are told, but nothing can be stored.
+    desk.gh["refuses"] = True
+    ended = fresh(desk)
+    assert (ended.code, "GitHub refused" in ended.line) == (1, True)
+    assert [each["revoked"] for each in desk.app["tokens"]] == ["", ""]
+    del desk.gh["refuses"]
+    assert fresh(desk).code == 0
+    assert [bool(each["revoked"]) for each in desk.app["tokens"]] == [True, False]
+    assert desk.gh["environments"]["production"]["FLY_API_TOKEN"] == desk.app["tokens"][1]["value"]
+
+
+def test_a_renewal_is_asked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.change(lambda state: state.update(token_ends="2026-01-01 00:00:00 +0000 UTC"))
+    assert fresh(desk).code == 0
+    monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: "n")
+    desk.forget()
+    ended = desk.run("setup")
+    assert (ended.code, ended.line) == (2, "nothing was changed")
+    assert "revoke 1 earlier deploy token(s)" in ended.err
+    assert desk.writes() == []
+
+
+def test_an_environment_that_cannot_be_asked_for_is_not_made_anew(desk: Desk) -> None:
+    """Making it a second time would take its reviewers away."""
+    desk.gh = {"login": True, "environments": {"production": {}}, "hides": True}
+    assert fresh(desk).code == 1
+    assert not [line for line in desk.writes() if "--method=PUT" in line]
+
+
 def test_a_deploy_token_of_somebody_else_is_left_alone(desk: Desk) -> None:
     assert fresh(desk, "--no-github").code == 0
     assert desk.app["tokens"] == []

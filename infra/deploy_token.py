@@ -1,0 +1,83 @@
+"""The deploy token that continuous deployment runs with: made where none is known, CI's never ended first.
+
+Fly shows a value once. It waits in a file of ours until GitHub has it, and only then are the earlier ones revoked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from invoke import Exit
+
+from infra import doctor
+from infra.record import Drawer
+from infra.session import Session
+from infra.shapes import DeployToken
+
+NAME = "poe-proxy setup"
+LIFE = "2160h"
+"""90 days."""
+DAYS_LEFT = 14.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How it stands with the deploy token.
+
+    Another is `due`, or the one that `waits` in our file is to be stored, or neither. `outdated` are the ids to revoke
+    once that is done; `left_alone` says why nothing is done.
+    """
+
+    due: bool = False
+    waits: bool = False
+    outdated: tuple[str, ...] = ()
+    left_alone: str = ""
+
+
+def standing(drawer: Drawer, listed: Sequence[DeployToken], *, at_github: bool, unreachable: bool) -> Standing:
+    """What to do about the tokens that Fly lists.
+
+    `at_github`: its environment has a deploy token's name. `unreachable`: it cannot be asked now.
+    """
+    record = drawer.record()
+    ours = tuple(each for each in listed if each.name == NAME and not each.revoked)
+    current = [each for each in ours if each.id not in (record.outdated or ())]
+    good = len(current) == 1 and _lasts(current[0])
+    waits = bool(drawer.deploy_token())
+    if not waits and ours and record.environment and unreachable:
+        return Standing(left_alone="the deploy token is GitHub's, which cannot be asked now; it is left alone")
+    if not waits and ours and not record.deploys:
+        return Standing(left_alone="a deploy token is there already, made elsewhere; it is left alone")
+    # The name alone says little: Terraform makes the secret, too, and a value may have been lost on its way.
+    stored = at_github and bool(record.environment) and record.deploys and record.outdated is None
+    due = not (good and (waits or stored))
+    outdated = tuple(each.id for each in ours if due or each not in current)
+    # Whoever GitHub had a token from deploys with it until GitHub has another.
+    return Standing(due, waits and not due, () if record.environment and unreachable else outdated)
+
+
+def make(session: Session, drawer: Drawer, listed: Sequence[DeployToken]) -> None:
+    """Make one, and keep its value. What was there before is noted first: no list says which of two is which."""
+    if not session.dry_run:
+        before = tuple(each.id for each in listed if each.name == NAME)
+        drawer.keep(replace(drawer.record(), deploys=True, outdated=before))
+        drawer.forget_deploy_token()
+    answer = session.fly.json("tokens create deploy", f"--name={NAME}", f"--expiry={LIFE}", app=session.app)
+    if answer is not None:
+        session.redact.add(str(answer["token"]))
+        drawer.keep_deploy_token(str(answer["token"]))
+        session.done("deploy token", "made")
+
+
+def revoke(session: Session, outdated: Sequence[str]) -> None:
+    """End the earlier ones, now that the new one is where it is used."""
+    for each in outdated:
+        told = session.fly.text("tokens revoke", each)
+        if not session.dry_run and "1 tokens revoked" not in told:
+            raise Exit(f"the old deploy token {each} could not be revoked; `flyctl tokens revoke {each}`", code=1)
+
+
+def _lasts(token: DeployToken) -> bool:
+    left = doctor.days_left(token.ends)
+    return left is None or left >= DAYS_LEFT
