@@ -205,24 +205,32 @@ class Desk:
         if words[:2] == ["repo", "view"]:
             return Finished(0, '{"nameWithOwner": "somebody/poe-proxy"}')
         environment = next((word.partition("=")[2] for word in words if word.startswith("--env=")), "")
-        environments = self.gh["environments"]
+        if words[0] == "api":
+            return self._gh_environment(words)
         if words[:2] == ["secret", "list"]:
-            if self.gh.get("trouble"):
-                return Finished(1, "", "HTTP 500: Internal Server Error")
-            if environment not in environments:
-                return Finished(1, "", "HTTP 404: Not Found")
-            return Finished(0, json.dumps([{"name": name} for name in environments[environment]]))
-        if words[:2] == ["secret", "set"]:
-            if self.gh.get("refuses"):
-                return Finished(1, "", "HTTP 403: Forbidden")
-            if environment not in environments:
-                return Finished(1, "", "HTTP 404: Not Found")
-            environments[environment][words[2]] = stdin.decode()
-            return Finished(0)
-        assert words[0] == "api", words
+            return self._gh_names(environment)
+        assert words[:2] == ["secret", "set"], words
+        if self.gh.get("refuses"):
+            return Finished(1, "", "HTTP 403: Forbidden")
+        return self._gh_set(environment, words[2], stdin.decode())
+
+    def _gh_names(self, environment: str) -> Finished:
+        if self.gh.get("trouble"):
+            return Finished(1, "", "HTTP 500: Internal Server Error")
+        if environment not in self.gh["environments"]:
+            return Finished(1, "", "HTTP 404: Not Found")
+        return Finished(0, json.dumps([{"name": name} for name in self.gh["environments"][environment]]))
+
+    def _gh_set(self, environment: str, name: str, value: str) -> Finished:
+        if environment not in self.gh["environments"]:
+            return Finished(1, "", "HTTP 404: Not Found")
+        self.gh["environments"][environment][name] = value
+        return Finished(0)
+
+    def _gh_environment(self, words: list[str]) -> Finished:
         if self.gh.get("hides"):
             return Finished(1, "", "HTTP 500: Internal Server Error")
-        name = words[-1].rpartition("/")[2]
+        environments, name = self.gh["environments"], words[-1].rpartition("/")[2]
         if "--method=PUT" in words:
             environments[name] = {}
         return Finished(0, "{}") if name in environments else Finished(1, "", "HTTP 404: Not Found")

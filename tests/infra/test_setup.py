@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import stat
 import tomllib
@@ -115,33 +116,41 @@ def test_a_no_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> No
     assert desk.writes() == []
 
 
-def test_killed_after_any_call_the_next_run_ends_well(either: Desk) -> None:
+UNSET = dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")
+"""What Terraform puts at GitHub, so that the names are there."""
+STARTS: dict[str, dict[str, Any]] = {
+    "without gh": {},
+    "with gh": {"login": True, "environments": {}},
+    "after Terraform": {"login": True, "environments": {"production": UNSET}},
+}
+
+
+@pytest.mark.parametrize("begin", STARTS)
+def test_killed_after_any_call_the_next_run_ends_well(desk: Desk, begin: str) -> None:
     """Every call in turn: the call is carried out, its answer is lost with the process that asked."""
-    environments = dict(either.gh)
-    start = either.state
+    start = desk.state
     killed = 0
     for place in range(1, 60):
-        either.kill_at = 0
-        either.forget()
-        either.change(lambda state: state.update(start))
-        if environments:
-            either.gh = {"login": True, "environments": {}}
-        for path in (either.folder / ".poe-proxy").glob("*"):
+        desk.kill_at = 0
+        desk.forget()
+        desk.change(lambda state: state.update(start))
+        desk.gh = copy.deepcopy(STARTS[begin])
+        for path in (desk.folder / ".poe-proxy").glob("*"):
             path.unlink()
-        either.kill_at = place
+        desk.kill_at = place
         try:
-            ended = fresh(either)
+            ended = fresh(desk)
         except Killed:
             killed += 1
         else:
             assert ended.code == 0
             break
-        either.kill_at = 0
-        # A second run that is killed as early as the first one must not do harm either.
-        either.children.clear()
-        ended = fresh(either)
+        desk.kill_at = 0
+        # A second run that is killed as early as the first one must not do harm desk.
+        desk.children.clear()
+        ended = fresh(desk)
         assert ended.code == 0, f"after {place} calls: {ended.err}"
-        whole(either)
+        whole(desk)
     assert killed >= 15
     assert place < 59
 
@@ -207,8 +216,23 @@ def test_a_deploy_token_that_was_made_elsewhere_is_left_alone(desk: Desk) -> Non
 
 def test_placeholders_at_github_are_no_secrets(desk: Desk) -> None:
     """Terraform makes the secrets there as `unset`; real values take their place."""
-    unset = dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")
-    desk.gh = {"login": True, "environments": {"production": unset}}
+    desk.gh = copy.deepcopy(STARTS["after Terraform"])
+    assert fresh(desk).code == 0
+    whole(desk)
+
+
+def test_a_deploy_token_that_was_lost_before_github_had_one_is_made_anew(desk: Desk) -> None:
+    desk.gh = copy.deepcopy(STARTS["after Terraform"])
+    desk.fault("tokens create deploy", "lost")
+    assert fresh(desk).code == 1
+    assert fresh(desk).code == 0
+    whole(desk)
+
+
+def test_a_deploy_token_whose_file_was_lost_before_github_had_it_is_made_anew(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").unlink()
+    desk.gh = copy.deepcopy(STARTS["after Terraform"])
     assert fresh(desk).code == 0
     whole(desk)
 
