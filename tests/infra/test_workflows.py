@@ -32,6 +32,8 @@ TAKEN = {
     "ci": set(),
 }
 """The secrets that each workflow may see."""
+INSTALLS = "./dev --list"
+"""What makes .venv, and does nothing else."""
 
 Json = dict[str, Any]
 
@@ -131,6 +133,18 @@ def test_secrets_are_in_the_environment_of_single_steps_of_jobs_that_have_an_env
             assert len(EXPRESSION.findall(str(value))) <= 1
 
 
+def test_packages_are_installed_before_there_is_a_secret_to_see() -> None:
+    seen = 0
+    for name, job, said in jobs():
+        installed = False
+        for step in said.get("steps", ()):
+            installed |= step.get("run") == INSTALLS and "env" not in step
+            if secrets_in(step) and "./dev" in step["run"]:
+                seen += 1
+                assert installed, f"{name}: {job}"
+    assert seen == 4
+
+
 def test_no_secret_is_printed() -> None:
     secret = {
         variable for _, _, step in steps() for variable, value in step.get("env", {}).items() if secrets_in(value)
@@ -143,7 +157,7 @@ def test_no_secret_is_printed() -> None:
 def test_what_is_run_of_ours_is_a_task_that_exists_with_its_flags() -> None:
     contexts = {context.name: context for context in tasks.namespace.to_contexts()}
     contexts |= {alias: context for context in contexts.values() for alias in context.aliases}
-    found = [(name, shlex.split(line)) for name, line in runs() if line.startswith("./dev ")]
+    found = [(name, shlex.split(line)) for name, line in runs() if line.startswith("./dev ") and line != INSTALLS]
     assert {(name, words[1]) for name, words in found} >= {
         *(("ci", "check"), ("ci", "test"), ("deploy", "deploy"), ("rotate", "secrets"), ("terraform", "infra.plan")),
     }
@@ -158,7 +172,7 @@ def test_deployments_run_the_deploy_task_and_nothing_else() -> None:
         job = WORKFLOWS["deploy"]["jobs"][environment]
         *prepared, deployed = job["steps"]
         assert deployed["run"] == "./dev deploy --yes"
-        assert [step.get("id") for step in prepared if "run" in step] == ["environment"]
+        assert [step.get("id", step["run"]) for step in prepared if "run" in step] == ["environment", INSTALLS]
         assert all(step.get("if") == "steps.environment.outputs.ready" for step in job["steps"][1:])
 
 
@@ -207,6 +221,32 @@ def test_an_environment_that_is_not_set_up_is_left_out(
     )
     assert (output.read_text() if output.exists() else "") == ("ready=yes\n" if ready else "")
     assert ("::notice::" in done.stdout) is not ready
+
+
+@pytest.mark.parametrize(
+    ("environment", "token", "app", "ready"),
+    [
+        ("staging", "FlyV1 x", "poe-staging", True),
+        ("staging", "FlyV1 x", "", False),
+        ("staging", "", "poe-staging", False),
+        ("production", "FlyV1 x", "", True),
+        ("production", "unset", "", False),
+    ],
+)
+def test_a_rotation_knows_which_app_it_is_about(environment: str, token: str, app: str, ready: bool) -> None:
+    """Staging's keys must not go to fly.toml's app."""
+    first = WORKFLOWS["rotate"]["jobs"]["rotate"]["steps"][0]
+    done = subprocess.run(
+        ("bash", "-e", "-c", first["run"]),
+        env={"PATH": "/usr/bin:/bin", "ENVIRONMENT": environment, "FLY_API_TOKEN": token, "FLY_APP": app},
+        capture_output=True,
+        text=True,
+        timeout=10,
+        check=False,
+    )
+    assert first["env"]["FLY_APP"] == "${{ vars.FLY_APP }}"
+    assert (done.returncode == 0) is ready
+    assert done.stdout.startswith(f"::error::{environment} has no ") is not ready
 
 
 def test_branch_rules_ask_for_jobs_that_pull_requests_have() -> None:
