@@ -16,7 +16,7 @@ from invoke import Exit
 from infra import service
 from infra.console import asks
 from infra.fly import wrong_use
-from infra.record import Issued
+from infra.record import Drawer, Issued, in_use
 from infra.service import Verdict
 from infra.session import Session
 from infra.task import ExitCode
@@ -118,6 +118,21 @@ def known_token(session: Session) -> str:
     texts = plain_tokens(joined(os.environ.get(TOKENS, "")) + "," + kept)
     in_use = {each.digest for each in session.drawer.record().issued}
     return next((each for each in texts if not in_use or digest_of(each) in in_use), "")
+
+
+def kept_token(drawer: Drawer) -> str:
+    """The token that `setup` made, unless another took its place since; empty for none."""
+    text, record = drawer.access_token(), drawer.record()
+    good = {each.digest for each in record.staged or record.issued if each.ends is None}
+    return text if text and (not record.known or digest_of(text) in good) else ""
+
+
+def rolled_out(drawer: Drawer, now: float) -> None:
+    """Remember that all machines run what was staged, and let the kept token go where it is no longer among it."""
+    record = in_use(drawer.record(), now)
+    drawer.keep(record)
+    if digest_of(drawer.access_token()) not in {each.digest for each in record.issued}:
+        drawer.forget_access_token()
 
 
 def plain_tokens(text: str) -> list[str]:

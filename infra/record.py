@@ -105,6 +105,10 @@ class Drawer:
         """Keep the token before Fly is told of it: afterwards nobody could read it back."""
         self._write(self.token_file, text + "\n")
 
+    def forget_access_token(self) -> None:
+        """It is good for nothing any more."""
+        self.token_file.unlink(missing_ok=True)
+
     def deploy_token(self) -> str:
         """A deploy token that waits to be stored; empty for none."""
         return _text_of(self.deploy_token_file)

@@ -14,7 +14,7 @@ from infra import credentials, deploy, github, import_lines, shapes, smoke, wait
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import wrong_use
 from infra.fly_task import fly_task
-from infra.record import Drawer, Issued, Record, in_use
+from infra.record import Drawer, Issued, Record
 from infra.session import Session, quoted
 from infra.shapes import Machine, Secret
 from infra.smoke import Expected
@@ -203,7 +203,7 @@ def roll_out(session: Session, drawer: Drawer, new: New) -> None:
     if session.dry_run:
         return
     if new.issued:
-        drawer.keep(in_use(drawer.record(), time.time()))
+        credentials.rolled_out(drawer, time.time())
     new_ones = credentials.plain_tokens(new.tokens.text) if new.tokens else []
     token = new_ones[0] if new_ones else credentials.known_token(session)
     with session.console.progress("testing each machine"):

@@ -18,7 +18,7 @@ from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.github import Github, GithubError
-from infra.record import Drawer, in_use
+from infra.record import Drawer
 from infra.refusal import Refusal
 from infra.secrets import New
 from infra.session import Session, quoted
@@ -261,7 +261,7 @@ def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, n
     missing = TOKENS not in found.names
     if not (missing or wishes.tokens_file or needed):
         return None
-    text = credentials.given(session, TOKENS, wishes.tokens_file, "--tokens-file") or drawer.access_token()
+    text = credentials.given(session, TOKENS, wishes.tokens_file, "--tokens-file") or credentials.kept_token(drawer)
     if not text.strip():
         if not missing:
             return None
@@ -338,7 +338,9 @@ def _send_secrets(session: Session, drawer: Drawer, found: Found, plan: Plan) ->
         secrets.stage(session, drawer, plan.new)
     if plan.new.tokens:
         return next(iter(credentials.plain_tokens(plan.new.tokens.text)), "")
-    return credentials.known_token(session)
+    known, staged = credentials.known_token(session), {each.digest for each in drawer.record().staged}
+    # What an earlier run staged goes out now, and the token of before with it.
+    return known if not staged or credentials.digest_of(known) in staged else ""
 
 
 def _addresses(session: Session, found: Found) -> None:
@@ -361,7 +363,7 @@ def _release(session: Session, drawer: Drawer, wishes: Wishes, found: Found, pla
     elif _pending(found, plan.new):
         secrets.push_to_machines(session)
     if not session.dry_run and drawer.record().staged:
-        drawer.keep(in_use(drawer.record(), time.time()))
+        credentials.rolled_out(drawer, time.time())
     tested &= not _scaled(session, wishes, found)
     if not tested and not session.dry_run:
         with session.console.progress("testing each machine"):
@@ -423,7 +425,7 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
 def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> dict[str, Any]:
     """How to use what is there now. The token is shown to whoever reads standard output, and to nothing else."""
     base = f"{session.url}/v1"
-    made = drawer.access_token()
+    made = credentials.kept_token(drawer)
     where = str(drawer.token_file.relative_to(session.folder)) if made else ""
     if session.console.shows:
         # What a CI job prints is kept, and read by many.

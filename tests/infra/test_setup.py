@@ -351,6 +351,35 @@ def test_tokens_that_a_file_replaces_go_on_for_a_day(desk: Desk) -> None:
     assert "@" in second
 
 
+@pytest.mark.parametrize("grace", ["0", "24h"])
+def test_a_token_that_was_rotated_out_does_not_come_back(desk: Desk, grace: str) -> None:
+    assert fresh(desk).code == 0
+    kept = desk.folder / ".poe-proxy" / f"{APP}.access-token"
+    old = kept.read_text().strip().partition(":")[2]
+    tokens = desk.write("tokens", f"team:{NEXT_TOKEN}")
+    assert desk.run("secrets", "--tokens-file", tokens, "--grace", grace, "--yes").code == 0
+    # Until its end the tests of a deployment may use it.
+    assert kept.exists() == (grace != "0")
+    desk.gh = {"login": True, "environments": {}}
+    ended = fresh(desk)
+    assert ended.code == 0, ended.err
+    assert old not in ended.out
+    assert "Bearer YOUR-ACCESS-TOKEN" in ended.out
+    assert "ACCESS_TOKENS" not in desk.gh["environments"]["production"]
+
+
+def test_a_token_that_waits_at_fly_beside_a_dead_one_is_the_only_one(desk: Desk) -> None:
+    """Killed between the two steps of a rotation: the file still has the token of before."""
+    assert fresh(desk).code == 0
+    desk.fault("secrets deploy", "unreachable")
+    tokens = desk.write("tokens", f"team:{NEXT_TOKEN}")
+    assert desk.run("secrets", "--tokens-file", tokens, "--grace", "0", "--yes").code == 1
+    desk.gh = {"login": True, "environments": {}}
+    assert fresh(desk).code == 0
+    assert not (desk.folder / ".poe-proxy" / f"{APP}.access-token").exists()
+    assert "ACCESS_TOKENS" not in desk.gh["environments"]["production"]
+
+
 def test_an_image_of_another_kind_is_deployed(desk: Desk) -> None:
     assert fresh(desk).code == 0
     desk.forget()
