@@ -52,9 +52,11 @@ def run(
     stdin: bytes = b"",
     folder: Path | None = None,
     hear: Hear | None = None,
+    grace: float | None = None,
 ) -> Finished:
     """Run `argv` with exactly this environment; `hear` gets every line of both outputs as soon as it is there.
 
+    One that is not done after `seconds` is told to stop, and after `grace` more (else `GRACE_SECONDS`) is killed.
     `FileNotFoundError` and `PermissionError` where there is no such program. Never raises for how it ended.
     """
     child = subprocess.Popen(
@@ -74,37 +76,39 @@ def run(
         threading.Thread(target=_read, args=(child.stdout, outputs[0], hear), daemon=True),
         threading.Thread(target=_read, args=(child.stderr, outputs[1], hear), daemon=True),
     ]
+    grace = GRACE_SECONDS if grace is None else grace
+    try:
+        for thread in threads:
+            thread.start()
+        timed_out = _wait(child, seconds, grace)
+    except Stopped:
+        child.terminate()
+        _end(child, grace)
+        raise
+    except BaseException:
+        # Ctrl-C reaches the child from the terminal as well: let it tidy up, as long as that does not take for ever.
+        _end(child, grace)
+        raise
     for thread in threads:
-        thread.start()
-    timed_out = _wait(child, seconds)
-    for thread in threads:
-        thread.join(GRACE_SECONDS)
+        thread.join(grace)
     stdout, stderr = (b"".join(lines).decode("utf-8", "replace") for lines in outputs)
     return Finished(child.returncode, stdout, stderr, timed_out)
 
 
-def _wait(child: subprocess.Popen[bytes], seconds: float) -> bool:
+def _wait(child: subprocess.Popen[bytes], seconds: float, grace: float) -> bool:
     """Wait for the end, enforced after `seconds`; whether that was necessary."""
     try:
         child.wait(seconds)
         return False
     except subprocess.TimeoutExpired:
         child.terminate()
-        _end(child)
+        _end(child, grace)
         return True
-    except Stopped:
-        child.terminate()
-        _end(child)
-        raise
-    except BaseException:
-        # Ctrl-C reaches the child from the terminal as well: let it tidy up, as long as that does not take for ever.
-        _end(child)
-        raise
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     try:
-        child.wait(GRACE_SECONDS)
+        child.wait(grace)
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()

@@ -100,6 +100,7 @@ STANDS_STILL = """\
 import os, signal, sys, time
 def tidy(*_): open({tidy!r}, "w").close(); sys.exit(1)
 signal.signal(signal.SIGTERM, tidy)
+time.sleep(0.2)  # the task has noted by then that this runs
 open({started!r}, "w").write(str(os.getpid()))
 time.sleep(30)
 """
