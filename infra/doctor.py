@@ -6,8 +6,9 @@ import math
 import os
 import re
 import shutil
+import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,7 +16,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import certs, deploy, fly_toml, http, monitor, secrets, shapes
+from infra import certs, deploy, fly, fly_toml, http, monitor, secrets, shapes
 from infra.fly import FlyError
 from infra.fly_task import fly_task
 from infra.session import Session
@@ -26,6 +27,10 @@ OLDEST_FLYCTL = (0, 4, 40)
 """Certificates answer in today's shape since the spring of 2026."""
 LARGEST_SKEW_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
+HTTP_SECONDS = 3.0
+"""Less, since a host with two addresses gets it for each."""
+ALL_SECONDS = 8.5
+"""After that no call is waited for any longer, whatever hangs."""
 TOKEN_WARNING_DAYS = 14
 
 
@@ -77,12 +82,14 @@ def flyctl_problem(answer: Mapping[str, Any]) -> str:
 def _looked(session: Session) -> list[Finding]:
     """First what everything else stands on, then the rest at once."""
     _ = session.settings, session.config  # read once, before threads would read them several times
+    session.fly.longest, session.fly.deadline = ANSWER_SECONDS, time.monotonic() + ALL_SECONDS
     found = _all_at_once(
+        session.fly.seconds_left(ANSWER_SECONDS),
         {
             "tools": lambda: _tools(session),
             "Poe": lambda: _poe(session),
             "fly.toml": lambda: _fly_toml(session),
-        }
+        },
     )
     if not found[0].good:
         return found
@@ -95,6 +102,7 @@ def _looked(session: Session) -> list[Finding]:
         return [*found, Finding("app", False, str(failed.message), "./dev setup", ExitCode(failed.code))]
     found.append(Finding("app", True, f"{status.name} in {status.organization}, v{status.version}"))
     return found + _all_at_once(
+        session.fly.deadline - time.monotonic(),
         {
             "secrets": lambda: _secrets(session),
             "addresses": lambda: _addresses(session),
@@ -103,13 +111,25 @@ def _looked(session: Session) -> list[Finding]:
             "health": lambda: _health(session, status),
             "clock": lambda: _clock(session),
             "drift": lambda: _drift(session, status),
-        }
+        },
     )
 
 
-def _all_at_once(looks: Mapping[str, Look]) -> list[Finding]:
-    with ThreadPoolExecutor(max_workers=4) as pool:
-        return list(pool.map(_caught, looks.keys(), looks.values()))
+def _all_at_once(seconds: float, looks: Mapping[str, Look]) -> list[Finding]:
+    """What each look found. One that hangs is left behind: resolving a name has no time limit of its own."""
+    found: dict[str, Finding] = {}
+
+    def look(name: str) -> None:
+        found[name] = _caught(name, looks[name])
+
+    threads = [threading.Thread(target=look, args=(name,), daemon=True) for name in looks]
+    for thread in threads:
+        thread.start()
+    # A call of flyctl ends by itself at the same time; it says more than we could.
+    deadline = time.monotonic() + seconds + 2 * fly.SHORT_GRACE_SECONDS
+    for thread in threads:
+        thread.join(max(deadline - time.monotonic(), 0))
+    return [found.get(name) or Finding(name, False, "no answer in time", "run it again") for name in looks]
 
 
 def _caught(name: str, look: Look) -> Finding:
@@ -125,7 +145,7 @@ def _caught(name: str, look: Look) -> Finding:
 
 def _tools(session: Session) -> Finding:
     try:
-        answer = session.fly.json("version", seconds=ANSWER_SECONDS)
+        answer = session.fly.json("version")
     except FlyError as failed:
         return Finding("tools", False, str(failed.message), "install flyctl", ExitCode.NOT_SET_UP)
     if problem := flyctl_problem(answer):
@@ -136,7 +156,7 @@ def _tools(session: Session) -> Finding:
 
 
 def _login(session: Session) -> Finding:
-    answer = session.fly.json("auth whoami", seconds=ANSWER_SECONDS)
+    answer = session.fly.json("auth whoami")
     return Finding("login", True, str(answer.get("email") or answer.get("name") or "a token"))
 
 
@@ -196,7 +216,9 @@ def days_left(text: str) -> float | None:
 
 
 def _health(session: Session, status: Status) -> Finding:
-    problems = monitor.machine_problems(status, monitor.health(session, status))
+    problems = monitor.machine_problems(
+        status, monitor.health(session, status, answer=session.fly.seconds_left(HTTP_SECONDS))
+    )
     text = "; ".join(problems) or f"{len(status.machines)} machine(s) ready"
     fix = ("./dev deploy" if not status.machines else "./dev logs") * bool(problems)
     return Finding("health", not problems, text, fix, ExitCode.NOT_SET_UP if not status.machines else ExitCode.FAILED)
@@ -204,7 +226,7 @@ def _health(session: Session, status: Status) -> Finding:
 
 def _clock(session: Session) -> Finding:
     url = os.environ.get("SMOKE_URL", "").rstrip("/") or session.url
-    told = http.get(f"{url}/health", seconds=ANSWER_SECONDS).headers.get("date", "")
+    told = http.get(f"{url}/health", seconds=session.fly.seconds_left(HTTP_SECONDS)).headers.get("date", "")
     try:
         skew = (datetime.now(UTC) - parsedate_to_datetime(told)).total_seconds()
     except (ValueError, TypeError):
@@ -216,7 +238,9 @@ def _clock(session: Session) -> Finding:
 
 def _poe(session: Session) -> Finding:
     default = next(each.default for each in session.settings if each.name == "POE_BASE_URL")
-    answer = http.get(f"{os.environ.get('POE_BASE_URL') or default}/v1/models", seconds=ANSWER_SECONDS)
+    answer = http.get(
+        f"{os.environ.get('POE_BASE_URL') or default}/v1/models", seconds=session.fly.seconds_left(HTTP_SECONDS)
+    )
     good = 200 <= answer.status < 500
     return Finding("Poe", good, "answers" if good else str(answer), "" if good else "is there a way to the network?")
 

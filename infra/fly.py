@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 import json
+import math
 import os
 import shlex
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from infra.refusal import Refusal, told
 from infra.task import ExitCode
 
 MINUTES = 60.0
+SHORT_GRACE_SECONDS = 0.5
+LEAST_SECONDS = 0.1
 
 
 class Effect(enum.Enum):
@@ -92,7 +96,11 @@ class FlyError(Exit):
 
 @dataclass(slots=True)
 class Fly:
-    """flyctl, as one task uses it. `noted` gets every argument list of a dry run, as a line for a shell."""
+    """flyctl, as one task uses it. `noted` gets every argument list of a dry run, as a line for a shell.
+
+    A task that must not take long, and only reads, sets `longest` (s) for a single call and `deadline` (monotonic) for
+    all of them.
+    """
 
     binary: str
     environ: Mapping[str, str] = field(repr=False)
@@ -101,6 +109,12 @@ class Fly:
     noted: Callable[[str], None] = print
     hear: Hear | None = None
     calls: int = 0
+    longest: float = math.inf
+    deadline: float = math.inf
+
+    def seconds_left(self, wanted: float) -> float:
+        """How long a call that would like so many seconds may take."""
+        return max(min(wanted, self.longest, self.deadline - time.monotonic()), LEAST_SECONDS)
 
     def text(self, command: str, *arguments: str, app: str = "", stdin: bytes = b"", seconds: float = 0) -> str:
         """What a command printed; empty for one that a dry run leaves out. `stdin` alone may hold secrets."""
@@ -161,7 +175,8 @@ class Fly:
                 argv,
                 environ=self.environ,
                 stdin=stdin,
-                seconds=seconds or COMMANDS[command].seconds,
+                seconds=self.seconds_left(seconds or COMMANDS[command].seconds),
+                grace=None if math.isinf(self.deadline) else SHORT_GRACE_SECONDS,
                 hear=hear or (self._hear if self.hear is not None and COMMANDS[command].tells else None),
             )
         except (FileNotFoundError, PermissionError, NotADirectoryError):

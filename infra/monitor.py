@@ -139,9 +139,9 @@ def _is_sick(machine: shapes.Machine) -> bool:
     return not machine.healthy and machine.state not in ("stopped", "suspended")
 
 
-def health(session: Session, status: Status) -> list[Ready]:
-    """What each machine says of itself, asked once."""
-    return smoke.ask(session, status.machines, Expected(), patience=0)
+def health(session: Session, status: Status, *, answer: float = smoke.ANSWER_SECONDS) -> list[Ready]:
+    """What each machine says of itself, asked once and waited for `answer` seconds."""
+    return smoke.ask(session, status.machines, Expected(), patience=0, answer=answer)
 
 
 def prometheus_token(session: Session) -> str:

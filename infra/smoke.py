@@ -15,6 +15,7 @@ from infra.shapes import Machine, same_image
 PATIENCE_SECONDS = 90.0
 """A new address and a certificate may take a while to be known everywhere."""
 DOOR_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 ONE_MACHINE = "Fly-Force-Instance-Id"
 LOST = frozenset(["dry", "revoked"])
 """States that a Poe key does not leave by itself; one that is limited or rests is back in a while."""
@@ -62,16 +63,26 @@ def identified() -> bool:
 
 
 def ask(
-    session: Session, machines: Sequence[Machine], expected: Expected, *, patience: float | None = None
+    session: Session,
+    machines: Sequence[Machine],
+    expected: Expected,
+    *,
+    patience: float | None = None,
+    answer: float = ANSWER_SECONDS,
 ) -> list[Ready]:
-    """What each started machine tells, asked again for `patience` seconds until it is good."""
+    """What each started machine tells within `answer` seconds, asked again for `patience` seconds until it is good."""
     seconds = PATIENCE_SECONDS if patience is None else patience
     if identified():
         started = [each for each in machines if each.state == "started"]
         with ThreadPoolExecutor(max_workers=8) as pool:
-            return list(pool.map(lambda each: _patiently(lambda: _ask_one(session, each, expected), seconds), started))
+            return list(
+                pool.map(
+                    lambda each: _patiently(lambda: _ask_one(session, each, expected, answer), seconds),
+                    started,
+                )
+            )
     session.console.say("SMOKE_URL is set: machines are not asked one by one, and their identity is not checked")
-    return [_patiently(lambda: _ask_anyone(session, expected), seconds)]
+    return [_patiently(lambda: _ask_anyone(session, expected, answer), seconds)]
 
 
 def problems(session: Session, machines: Sequence[Machine], expected: Expected) -> list[str]:
@@ -98,8 +109,8 @@ def _patiently(ask_once: Callable[[], Ready], seconds: float) -> Ready:
     return waiting.until(ask_once, lambda seen: not seen.problem, seconds)
 
 
-def _ask_one(session: Session, machine: Machine, expected: Expected) -> Ready:
-    answer = http.get(f"{base_url(session)}/ready", {ONE_MACHINE: machine.id})
+def _ask_one(session: Session, machine: Machine, expected: Expected, seconds: float) -> Ready:
+    answer = http.get(f"{base_url(session)}/ready", {ONE_MACHINE: machine.id}, seconds=seconds)
     told = _told(answer, machine.id, machine.region)
     if told.problem:
         return told
@@ -111,8 +122,8 @@ def _ask_one(session: Session, machine: Machine, expected: Expected) -> Ready:
     return _versioned(told, expected)
 
 
-def _ask_anyone(session: Session, expected: Expected) -> Ready:
-    told = _told(http.get(f"{base_url(session)}/ready"), "", "")
+def _ask_anyone(session: Session, expected: Expected, seconds: float) -> Ready:
+    told = _told(http.get(f"{base_url(session)}/ready", seconds=seconds), "", "")
     return told if told.problem else _versioned(told, expected)
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from infra import doctor
+from infra import doctor, fly, process
 from tests.infra.flying import APP, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
+REAL_RUN = process.run
 State = dict[str, Any]
 
 
@@ -105,6 +107,54 @@ def test_one_question_that_fails_does_not_hide_the_others(running: Desk) -> None
     assert code == 1
     assert "status.flyio.net" in told["certificates"]["text"]
     assert told["health"]["good"]
+
+
+HANGS = ["version", "auth whoami", "status", "ips list", "config show", "secrets list|ips list|certs list|releases"]
+
+
+@pytest.mark.parametrize("commands", HANGS)
+def test_a_flyctl_that_hangs_is_not_waited_for(running: Desk, monkeypatch: pytest.MonkeyPatch, commands: str) -> None:
+    """One that does not listen to SIGTERM either."""
+    stand_in = process.run
+
+    def run(argv: Sequence[str], **options: Any) -> process.Finished:
+        hangs = any(" ".join(argv[1:]).startswith(each) for each in commands.split("|"))
+        return (
+            REAL_RUN(["/bin/sh", "-c", "trap '' TERM; exec sleep 60"], **options)
+            if hangs
+            else stand_in(argv, **options)
+        )
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(doctor, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(fly, "SHORT_GRACE_SECONDS", 0.2)
+    begin = time.monotonic()
+    code, told = found(running)
+    assert time.monotonic() - begin < 5
+    assert code != 0
+    late = [each for each in told.values() if "took too long" in each["text"]]
+    assert len(late) == len(commands.split("|"))
+    assert "version" in commands or told["Poe"]["good"]
+
+
+def test_what_no_timeout_of_ours_ends_is_left_behind(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as a name server that does not answer."""
+    ended = threading.Event()
+    monkeypatch.setattr(doctor, "_poe", lambda _: ended.wait(60))
+    monkeypatch.setattr(doctor, "_clock", lambda _: ended.wait(60))
+    monkeypatch.setattr(doctor, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(doctor, "ALL_SECONDS", 2.0)
+    monkeypatch.setattr(fly, "SHORT_GRACE_SECONDS", 0.1)
+    begin = time.monotonic()
+    code, told = found(running)
+    ended.set()
+    assert time.monotonic() - begin < 5
+    assert (code, told["Poe"]["text"], told["clock"]["text"]) == (1, "no answer in time", "no answer in time")
+    assert told["health"]["good"]
+
+
+def test_the_time_for_everything_is_under_ten_seconds() -> None:
+    assert doctor.ALL_SECONDS + 2 * fly.SHORT_GRACE_SECONDS < 10
 
 
 def test_poe_that_does_not_answer(running: Desk) -> None:
