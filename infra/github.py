@@ -15,6 +15,8 @@ from infra.session import Session
 
 SECONDS = 60.0
 DEPLOY_TOKEN = "FLY_API_TOKEN"  # noqa: S105 - a name
+APP = "FLY_APP"
+"""The variable that says which app an environment is about; without it production is fly.toml's."""
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 
@@ -32,34 +34,51 @@ class Github:
 
     def names(self) -> frozenset[str]:
         """The secrets that the environment has; none where it does not exist yet. Raises `GithubError`."""
-        words = ("secret", "list", f"--repo={self.repository}", f"--env={self.environment}", "--json=name")
+        return frozenset(each["name"] for each in self._listed("secret", "name"))
+
+    def app(self) -> str:
+        """The app that the environment's variable names; empty for none. Raises `GithubError`."""
+        return next((each["value"] for each in self._listed("variable", "name", "value") if each["name"] == APP), "")
+
+    def store(self, secrets: Mapping[str, str], app: str = "") -> bool:
+        """Put the secrets, and the app's name if any, into the environment, which is made where it is missing.
+
+        Returns whether the environment has reviewers. Raises `GithubError`.
+        """
+        reviewed = self._make_environment()
+        if app:
+            _gh(self.session, "variable", "set", APP, *self._place, f"--body={app}", writes=True)
+        for name, value in secrets.items():
+            self.session.redact.add(value)
+            _gh(self.session, "secret", "set", name, *self._place, stdin=value.encode(), writes=True)
+        return reviewed
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return f"--repo={self.repository}", f"--env={self.environment}"
+
+    def _listed(self, kind: str, *members: str) -> list[dict[str, str]]:
         try:
-            return frozenset(str(each["name"]) for each in json.loads(_gh(self.session, *words)))
+            listed = json.loads(_gh(self.session, kind, "list", *self._place, f"--json={','.join(members)}"))
+            return [{member: str(each[member]) for member in members} for each in listed]
         except GithubError as problem:
             # No answer is no empty one: whoever takes it for one makes another token and ends the one in use.
             if not _is_missing(problem):
                 raise
-            return frozenset()
+            return []
         except (ValueError, KeyError, TypeError):
-            raise GithubError("gh secret: said nothing that is a list of secrets") from None
+            raise GithubError(f"gh {kind}: said nothing that is a list of {kind}s") from None
 
-    def store(self, secrets: Mapping[str, str]) -> None:
-        """Put the secrets into the environment, which is made where it is missing."""
-        self._make_environment()
-        for name, value in secrets.items():
-            self.session.redact.add(value)
-            words = ("secret", "set", name, f"--repo={self.repository}", f"--env={self.environment}")
-            _gh(self.session, *words, stdin=value.encode(), writes=True)
-
-    def _make_environment(self) -> None:
+    def _make_environment(self) -> bool:
         path = f"repos/{self.repository}/environments/{self.environment}"
         try:
-            _gh(self.session, "api", path)
+            return '"required_reviewers"' in _gh(self.session, "api", path)
         except GithubError as problem:
             # Only where it is missing: a second PUT would take its protection away.
             if not _is_missing(problem):
                 raise
             _gh(self.session, "api", "--method=PUT", path, writes=True)
+            return False
 
 
 def find(session: Session) -> tuple[Github | None, str]:

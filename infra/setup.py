@@ -58,6 +58,7 @@ class Found:
     github: Github | None = field(default=None, repr=False)
     github_names: frozenset[str] = frozenset()
     github_reason: str = ""
+    github_app: str = ""
     deploy_tokens: tuple[shapes.DeployToken, ...] = ()
 
     @property
@@ -85,6 +86,7 @@ class Plan:
 
     new: New
     for_github: Mapping[str, str] = field(repr=False)
+    github_app: str
     deploying: deploy_token.Standing
     steps: tuple[str, ...]
 
@@ -117,7 +119,7 @@ def setup(
     Runs: flyctl version · auth whoami · config validate · status · orgs list · apps create · secrets list ·
     secrets import --stage · secrets deploy · ips list · ips allocate-v4 --shared · ips allocate-v6 · releases ·
     config show · deploy · scale show · scale count · certs list · certs add · certs check · tokens list ·
-    tokens create deploy · tokens revoke; and gh secret set
+    tokens create deploy · tokens revoke; and gh secret set, gh variable set
     """
     wishes = _checked(session, Wishes(org, region, keys_file, tokens_file, host, image, machines, github))
     with session.alone():
@@ -179,8 +181,10 @@ def _look(session: Session, wishes: Wishes) -> Found:
 def _look_at_github(session: Session) -> dict[str, Any]:
     """The members of `Found` that are about GitHub. One that does not answer is none, with its reason."""
     found, reason = github.find(session)
+    if found is None:
+        return {"github_reason": reason}
     try:
-        return {"github": found, "github_reason": reason, "github_names": found.names() if found else frozenset()}
+        return {"github": found, "github_names": found.names(), "github_app": found.app()}
     except GithubError as problem:
         return {"github_reason": str(problem)}
 
@@ -241,7 +245,16 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
         if wishes.github
         else deploy_token.Standing()
     )
-    return Plan(new, hub, deploying, _steps(session, wishes, found, new, hub, deploying))
+    named = _app_for_github(session, found)
+    return Plan(new, hub, named, deploying, _steps(session, wishes, found, new, hub, named, deploying))
+
+
+def _app_for_github(session: Session, found: Found) -> str:
+    """The name that the workflows have to be told, where neither GitHub nor, for production, fly.toml has it."""
+    if found.github is None or found.github_app == session.app:
+        return ""
+    told = found.github.environment == "production" and session.config.app == session.app
+    return "" if told and not found.github_app else session.app
 
 
 def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Values | None:
@@ -278,6 +291,7 @@ def _steps(
     found: Found,
     new: New,
     hub: Mapping[str, str],
+    named: str,
     deploying: deploy_token.Standing,
 ) -> tuple[str, ...]:
     app = session.app
@@ -294,6 +308,7 @@ def _steps(
         f"ask for a certificate for {wishes.host}": bool(wishes.host) and wishes.host not in found.hosts,
         "make a deploy token for continuous deployment": deploying.due,
         f"store {', '.join(stored)} at GitHub ({github.environment_of(app)})": bool(stored),
+        f"set {github.APP} = {named} at GitHub ({github.environment_of(app)})": bool(named),
         f"revoke {len(deploying.outdated)} earlier deploy token(s)": bool(deploying.outdated),
     }
     return tuple(step for step, wanted in steps.items() if wanted)
@@ -411,15 +426,18 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
     """Give GitHub what it does not have, and remember that it has it."""
     value = drawer.deploy_token() or "-" * (session.dry_run and plan.deploying.due)
     stored = {**plan.for_github, **({github.DEPLOY_TOKEN: value} if value else {})}
-    if not stored:
+    if not stored and not plan.github_app:
         return
     try:
-        hub.store(stored)
+        reviewed = hub.store(stored, plan.github_app)
     except GithubError as problem:
         raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
     if not session.dry_run:
         drawer.keep(replace(drawer.record(), environment=hub.environment))
-    session.done("github", f"{', '.join(stored)} stored in {hub.environment} of {hub.repository}")
+    names = [*stored, *([github.APP] if plan.github_app else ())]
+    session.done("github", f"{', '.join(names)} stored in {hub.environment} of {hub.repository}")
+    if hub.environment == "production" and not reviewed:
+        session.console.say("nobody is asked before production is deployed until that environment has reviewers")
 
 
 def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> dict[str, Any]:

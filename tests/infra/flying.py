@@ -209,6 +209,8 @@ class Desk:
             return self._gh_environment(words)
         if words[:2] == ["secret", "list"]:
             return self._gh_names(environment)
+        if words[0] == "variable":
+            return self._gh_variable(environment, words)
         assert words[:2] == ["secret", "set"], words
         if self.gh.get("refuses"):
             return Finished(1, "", "HTTP 403: Forbidden")
@@ -220,6 +222,15 @@ class Desk:
         if environment not in self.gh["environments"]:
             return Finished(1, "", "HTTP 404: Not Found")
         return Finished(0, json.dumps([{"name": name} for name in self.gh["environments"][environment]]))
+
+    def _gh_variable(self, environment: str, words: list[str]) -> Finished:
+        if environment not in self.gh["environments"]:
+            return Finished(1, "", "HTTP 404: Not Found")
+        held = self.gh.setdefault("variables", {}).setdefault(environment, {})
+        if words[1] == "list":
+            return Finished(0, json.dumps([{"name": name, "value": value} for name, value in held.items()]))
+        held[words[2]] = words[-1].removeprefix("--body=")
+        return Finished(0)
 
     def _gh_set(self, environment: str, name: str, value: str) -> Finished:
         if environment not in self.gh["environments"]:
@@ -233,7 +244,9 @@ class Desk:
         environments, name = self.gh["environments"], words[-1].rpartition("/")[2]
         if "--method=PUT" in words:
             environments[name] = {}
-        return Finished(0, "{}") if name in environments else Finished(1, "", "HTTP 404: Not Found")
+        rules = [{"type": "required_reviewers"}] if self.gh.get("reviewers") else []
+        told = json.dumps({"name": name, "protection_rules": rules})
+        return Finished(0, told) if name in environments else Finished(1, "", "HTTP 404: Not Found")
 
 
 @contextmanager

@@ -323,6 +323,37 @@ def test_an_environment_that_is_there_keeps_its_protection(desk: Desk) -> None:
     assert not [line for line in desk.writes() if "--method=PUT" in line]
 
 
+def test_an_app_that_fly_toml_does_not_name_is_named_at_github(desk: Desk) -> None:
+    """Or the workflows would deploy fly.toml's."""
+    file = desk.folder / "fly.toml"
+    file.write_text(file.read_text().replace(APP, "another-app"))
+    desk.gh = {"login": True, "environments": {}}
+    ended = fresh(desk, "--app", APP)
+    assert ended.code == 0, ended.err
+    assert f"set FLY_APP = {APP} at GitHub (production)" in ended.err
+    assert desk.gh["variables"] == {"production": {"FLY_APP": APP}}
+    desk.forget()
+    assert fresh(desk, FLY_APP=APP).code == 0
+    assert desk.writes() == []
+
+
+def test_an_app_of_fly_toml_needs_no_variable_but_takes_the_place_of_another(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {"production": {}}}
+    assert fresh(desk).code == 0
+    assert desk.gh["variables"] == {"production": {}}
+    desk.gh["variables"]["production"]["FLY_APP"] = "another-app"
+    assert fresh(desk).code == 0
+    assert desk.gh["variables"] == {"production": {"FLY_APP": APP}}
+
+
+@pytest.mark.parametrize("reviewers", [True, False])
+def test_who_is_asked_before_production_is_said(desk: Desk, reviewers: bool) -> None:
+    desk.gh = {"login": True, "environments": {"production": {}}, "reviewers": reviewers}
+    ended = fresh(desk)
+    assert ended.code == 0
+    assert ("nobody is asked before production is deployed" in ended.err) != reviewers
+
+
 def test_without_a_login_at_github_it_says_so(desk: Desk) -> None:
     desk.gh = {"login": False, "environments": {}}
     ended = fresh(desk)
