@@ -126,6 +126,10 @@ def tried_token(session: Session, machines: Sequence[Machine]) -> str:
     A token that was rotated out says nothing about a new image, and must not undo it.
     """
     token = credentials.known_token(session)
+    staged = {each.digest for each in session.drawer.record().staged}
+    if token and staged and credentials.digest_of(token) not in staged:
+        session.console.say("tokens that wait on Fly take the place of the one at hand: it is not tried")
+        return ""
     runs = any(each.state == "started" for each in machines)
     if not token or not runs or session.dry_run or not smoke.refuses(session, token):
         return token

@@ -272,6 +272,16 @@ def test_a_token_that_was_wrong_before_undoes_nothing(running: Desk, words: list
     assert "refuses the access token at hand: the new release is not tried with it" in ended.err
 
 
+def test_a_token_that_staged_ones_take_the_place_of_undoes_nothing(running: Desk) -> None:
+    running.fault("secrets deploy", "unreachable")
+    tokens = running.write("tokens.txt", f"team:{NEXT_TOKEN}\n")
+    assert running.run("secrets", "--tokens-file", tokens, "--grace", "0", "--yes").code == 1
+    ended = running.run("deploy", "--image", NEXT, ACCESS_TOKENS=f"team:{TOKEN}")
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+    assert "tokens that wait on Fly take the place of the one at hand" in ended.err
+
+
 def test_a_token_that_the_new_release_refuses_fails_the_smoke_test(
     running: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
