@@ -39,7 +39,7 @@ _KNOWN: tuple[tuple[str, Refusal, str], ...] = (
         Refusal.NO_APP,
         "`./dev setup` makes it; or the name is wrong (--app, FLY_APP, fly.toml), or the token is another app's",
     ),
-    (r"already been taken|already taken|name is taken|already exists", Refusal.TAKEN, "choose another name with --app"),
+    (r"already been taken|already taken|name is taken", Refusal.TAKEN, "choose another name with --app"),
     (
         r"\b40[13]\b|unauthori[sz]ed|not authori[sz]ed|forbidden|authenticat"
         r"|token.*(?:expired|invalid|revoked)|(?:expired|invalid|revoked).*token",

@@ -82,13 +82,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do: the values to send to Fly (`new`) and to GitHub, the deploy token, and each step in words."""
+    """What to do: the values to send to Fly (`new`) and to GitHub, the deploy token, and each step in words.
+
+    `made` is the access token that nobody gave, to be kept before Fly learns of it.
+    """
 
     new: New
     for_github: Mapping[str, str] = field(repr=False)
     github_app: str
     deploying: deploy_token.Standing
     steps: tuple[str, ...]
+    made: str = field(repr=False)
 
 
 @fly_task(
@@ -128,6 +132,8 @@ def setup(
         plan = _plan(session, wishes, found, drawer)
         _agree(session, plan)
         _make_app(session, wishes, found)
+        if plan.made and not session.dry_run:
+            drawer.keep_access_token(plan.made)
         token = _send_secrets(session, drawer, found, plan)
         _addresses(session, found)
         _release(session, drawer, wishes, found, plan, token)
@@ -246,7 +252,9 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
         else deploy_token.Standing()
     )
     named = _app_for_github(session, found)
-    return Plan(new, hub, named, deploying, _steps(session, wishes, found, new, hub, named, deploying))
+    given = wishes.tokens_file or os.environ.get(TOKENS, "").strip()
+    made = send_tokens.text if send_tokens and not given else ""
+    return Plan(new, hub, named, deploying, _steps(session, wishes, found, new, hub, named, deploying), made)
 
 
 def _app_for_github(session: Session, found: Found) -> str:
@@ -270,7 +278,7 @@ def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Va
 
 
 def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, needed: bool) -> Values | None:
-    """Tokens that were given, else the one of an earlier run, else a new one, which is kept before Fly learns of it."""
+    """Tokens that were given, else the one of an earlier run, else a new one."""
     missing = TOKENS not in found.names
     if not (missing or wishes.tokens_file or needed):
         return None
@@ -279,8 +287,6 @@ def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, n
         if not missing:
             return None
         text = credentials.new_token()
-        if not session.dry_run:
-            drawer.keep_access_token(text)
     session.redact.add(text)
     return credentials.checked_tokens(text)
 
@@ -335,8 +341,6 @@ def _agree(session: Session, plan: Plan) -> None:
 
 
 def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
-    if _region_changes(session, wishes, found):
-        scale.edit(session, [("", "primary_region", wishes.region)])
     if found.status is None:
         try:
             session.fly.json("apps create", session.app, f"--org={found.organization}")
@@ -345,6 +349,8 @@ def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
                 raise wrong_use(f"the name {session.app} is somebody else's; choose another with --app NAME") from None
             raise
         session.done("app", f"{session.app} created in {found.organization}")
+    if _region_changes(session, wishes, found):
+        scale.edit(session, [("", "primary_region", wishes.region)])
 
 
 def _send_secrets(session: Session, drawer: Drawer, found: Found, plan: Plan) -> str:

@@ -121,3 +121,12 @@ def test_what_is_no_host_name(desk: Desk, host: str, line: str) -> None:
 def test_issued_is_judged_by_the_certificates_alone() -> None:
     assert not certs.is_issued({"status": "active", "certificates": []})
     assert certs.is_issued({"status": "pending", "certificates": [{"status": "active"}]})
+
+
+def test_a_host_that_another_app_has_is_no_matter_of_this_ones_name(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.certs.hosts", lambda _: frozenset())
+    running.change(lambda state: state["apps"][APP]["certs"].update({"api.example.com": {"status": "active"}}))
+    ended = running.run("certs.add", "--host", "api.example.com")
+    assert (ended.code, ended.line) == (1, "flyctl certs add: Hostname already exists on app")

@@ -111,9 +111,19 @@ def test_it_asks_for_one_confirmation(desk: Desk, monkeypatch: pytest.MonkeyPatc
 
 def test_a_no_changes_nothing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: "n")
-    ended = desk.run("setup", POE_API_KEYS=KEYS)
+    text = (desk.folder / "fly.toml").read_text()
+    ended = desk.run("setup", "--region", "sin", POE_API_KEYS=KEYS)
     assert (ended.code, ended.line) == (2, "nothing was changed")
     assert desk.writes() == []
+    assert (desk.folder / "fly.toml").read_text() == text
+    assert list((desk.folder / ".poe-proxy").glob("*token")) == []
+
+
+def test_a_name_that_is_taken_changes_nothing(desk: Desk) -> None:
+    text = (desk.folder / "fly.toml").read_text()
+    assert fresh(desk, "--app", TAKEN[0], "--region", "sin").code == 2
+    assert (desk.folder / "fly.toml").read_text() == text
+    assert list((desk.folder / ".poe-proxy").glob("*token")) == []
 
 
 UNSET = dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")
