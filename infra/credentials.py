@@ -16,7 +16,7 @@ from invoke import Exit
 from infra import service
 from infra.console import asks
 from infra.fly import wrong_use
-from infra.record import Drawer, Issued, in_use
+from infra.record import Drawer, Issued, Record, in_use
 from infra.service import Verdict
 from infra.session import Session
 from infra.task import ExitCode
@@ -125,6 +125,13 @@ def kept_token(drawer: Drawer) -> str:
     text, record = drawer.access_token(), drawer.record()
     good = {each.digest for each in record.staged or record.issued if each.ends is None}
     return text if text and (not record.known or digest_of(text) in good) else ""
+
+
+def sent(record: Record, name: str, values: Values) -> bool:
+    """Whether these values are what was sent to Fly from here last; Fly does not tell."""
+    if name == KEYS:
+        return digest_of(values.text) == record.keys
+    return {*values.issued} <= {*(record.staged or record.issued)}
 
 
 def rolled_out(drawer: Drawer, now: float) -> None:

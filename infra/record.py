@@ -40,7 +40,7 @@ class Record:
 
     `staged` was sent to Fly and may or may not be in use yet; `environment` is GitHub's that has our secrets; `deploys`
     says that a deploy token was made from here; `outdated` are the ids of those that the one under way takes the place
-    of, None where none is under way.
+    of, None where none is under way; `keys` is `sha256-HEX` of the Poe keys that were sent.
     """
 
     issued: tuple[Issued, ...] = ()
@@ -48,6 +48,7 @@ class Record:
     environment: str = ""
     deploys: bool = False
     outdated: tuple[str, ...] | None = None
+    keys: str = ""
 
     @property
     def known(self) -> tuple[Issued, ...]:
@@ -87,9 +88,8 @@ class Drawer:
             found = json.loads(text)
             issued, staged = (tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged"))
             outdated = found.get("outdated")
-            return Record(
-                issued, staged, found["environment"], found["deploys"], None if outdated is None else tuple(outdated)
-            )
+            outdated = None if outdated is None else tuple(outdated)
+            return Record(issued, staged, found["environment"], found["deploys"], outdated, found.get("keys", ""))
         except (ValueError, TypeError, KeyError):
             raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
 

@@ -186,8 +186,10 @@ def stage(session: Session, drawer: Drawer, new: New) -> None:
         raise wrong_use(f"{problem}; nothing was sent to Fly") from None
     for value in new.secrets.values():
         session.redact.add(value)
-    if new.issued and not session.dry_run:
-        drawer.keep(replace(drawer.record(), staged=new.issued))
+    if not session.dry_run:
+        record = drawer.record()
+        keys = credentials.digest_of(new.keys.text) if new.keys else record.keys
+        drawer.keep(replace(record, staged=new.issued or record.staged, keys=keys))
     session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
     if session.dry_run:
         return

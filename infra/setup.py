@@ -241,6 +241,14 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
         for name, each in values.items()
         if each is not None and found.github and (name in needed_there or name in new.secrets)
     }
+    for name, flag in ((KEYS, "--keys-file"), (TOKENS, "--tokens-file")):
+        value = values[name]
+        # GitHub's copy is sent to Fly one day: it must not be whatever this shell happens to hold.
+        if name in hub and name not in new.secrets and value and not credentials.sent(drawer.record(), name, value):
+            del hub[name]
+            session.console.say(
+                f"{name} at GitHub is left alone: whether Fly has this one is not known; {flag} F sets both"
+            )
     deploying = (
         deploy_token.standing(
             drawer,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.infra.fake_flyctl import TAKEN
-from tests.infra.flying import ALICE, APP, BOB, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
+from tests.infra.flying import ALICE, APP, BOB, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
 
 FRESH = ("setup", "--yes")
 MOST_CALLS = 25
@@ -381,6 +381,25 @@ def test_secrets_that_are_there_are_sent_again_only_from_files(desk: Desk) -> No
     assert desk.app["machines"][0]["secrets"] == {"POE_API_KEYS": other, "ACCESS_TOKENS": f"team:{TOKEN}"}
     # No image was built for it.
     assert desk.calls("deploy") == []
+
+
+def test_what_another_clone_stored_at_github_is_not_replaced_by_what_a_shell_holds(desk: Desk) -> None:
+    desk.gh = {"login": True, "environments": {}}
+    assert fresh(desk).code == 0
+    stored = copy.deepcopy(desk.gh["environments"])
+    for path in (desk.folder / ".poe-proxy").glob("*"):
+        path.unlink()
+    mine = f"mine:{CAROL}"
+    ended = desk.run(*FRESH, POE_API_KEYS=mine, ACCESS_TOKENS=f"team:{TOKEN}")
+    assert ended.code == 1
+    assert "POE_API_KEYS at GitHub is left alone" in ended.err
+    assert "ACCESS_TOKENS at GitHub is left alone" in ended.err
+    assert desk.run(*FRESH, POE_API_KEYS=mine).code == 0
+    assert desk.gh["environments"] == stored
+    # A file is meant, for both.
+    assert desk.run(*FRESH, "--keys-file", desk.write("keys", mine)).code == 0
+    assert desk.gh["environments"]["production"]["POE_API_KEYS"] == mine
+    assert desk.app["machines"][0]["secrets"]["POE_API_KEYS"] == mine
 
 
 def test_tokens_that_a_file_replaces_go_on_for_a_day(desk: Desk) -> None:
