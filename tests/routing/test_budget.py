@@ -4,16 +4,9 @@ from __future__ import annotations
 
 from service.routing.budget import FREE_REPEATS, MAX_WAYS, RetryBudget
 from service.routing.circuits import Way
+from tests.routing.conftest import Clock
 
 WAY: Way = ("model", "chat")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 5000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def taken(budget: RetryBudget, tries: int, way: Way = WAY) -> int:

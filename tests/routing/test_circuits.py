@@ -5,22 +5,10 @@ from __future__ import annotations
 import pytest
 
 from service.routing.circuits import LAST_TRIAL_SECONDS, MAX_CIRCUITS, TRIAL_SECONDS, Circuits, Way
+from tests.routing.conftest import Clock
 
 WAY: Way = ("model", "chat")
 ME, OTHER = object(), object()
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture
