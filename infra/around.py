@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 ENVIRONMENT = {"environment": "NAME: staging or production"}
 DRY_RUN = {"dry_run": "print what would run, one argument list a line, and change nothing"}
 JSON = {"json": "answer with one JSON value"}
-MONITORING = "module.monitoring"
+MONITORING = "module.environment.module.monitoring"
 SECRET = re.compile(r'\.github_actions_environment_secret\.this\["(\w+)"\]$')
-VARIABLES = "fly.auto.tfvars.json"
+FACTS = "fly.json"
 PUBLIC = {"v4": "ipv4", "shared_v4": "ipv4", "v6": "ipv6"}
 """Kinds of addresses that the world reaches an app by → the variable that holds them."""
 
@@ -82,11 +82,11 @@ def setup_monitoring(session: Session) -> dict[str, Any]:
     organization = terraform.written(environment, "fly_org")
     if not organization:
         raise terraform.not_set_up(
-            f"fly_org is empty in infra/terraform/environments/{environment}/terraform.tfvars (docs/monitoring.md)"
+            f"fly_org is empty in infra/terraform/environments/{environment}/main.tf (docs/monitoring.md)"
         )
     if (app := terraform.written(environment, "app")) != session.app:
         raise terraform.not_set_up(
-            f"infra/terraform/environments/{environment}/terraform.tfvars is about the app {app}, not {session.app}"
+            f"infra/terraform/environments/{environment}/main.tf is about the app {app}, not {session.app}"
         )
     target = grafana.opened()
     with terraform.opened(session, environment) as opened:
@@ -125,7 +125,7 @@ def _placeholders(changes: list[dict[str, Any]]) -> list[str]:
 
 
 def _asked(session: Session) -> dict[str, Any]:
-    """The variable `fly` of the environments."""
+    """What an environment is told of its app."""
     from infra import certs, shapes
 
     found: dict[str, Any] = {"ipv4": [], "ipv6": [], "certificates": {}}
@@ -140,13 +140,13 @@ def _asked(session: Session) -> dict[str, Any]:
             "acme_target": (wanted.get("acme_challenge") or {}).get("target") or None,
             "ownership_txt": (wanted.get("ownership") or {}).get("app_value") or None,
         }
-    return {"fly": found}
+    return found
 
 
 def _write(session: Session, terraform: Terraform, found: dict[str, Any]) -> None:
-    path = terraform.folder / VARIABLES
+    path = terraform.folder / FACTS
     text = json.dumps(found, indent=2, sort_keys=True) + "\n"
-    place = f"infra/terraform/environments/{terraform.environment}/{VARIABLES}"
+    place = f"infra/terraform/environments/{terraform.environment}/{FACTS}"
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         session.console.line(f"{place} says so already")
         return

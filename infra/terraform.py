@@ -41,7 +41,7 @@ _ERROR = re.compile(r"^[│\s]*Error: (.*)$", re.MULTILINE)
 # The first that Terraform's words hold decides what to do next.
 _STEPS = (
     ("state lock", "somebody else is at it; wait, or `terraform force-unlock` once they are surely gone"),
-    ("required variable", "write it into the environment's terraform.tfvars"),
+    ("Missing required argument", "write it into the environment's main.tf"),
     ("Unsupported Terraform Core version", "install Terraform 1.11 or newer, or name it in TERRAFORM"),
     ("query available provider packages", "is there a way to the network? Then run the same task again"),
     ("S3", "are the bucket and its credentials right? docs/infrastructure.md lists the variables"),
@@ -178,8 +178,8 @@ def checked(environment: str) -> str:
 
 
 def written(environment: str, name: str) -> str:
-    """A text that the environment's terraform.tfvars gives; empty where it gives none."""
-    text = (FOLDER / environment / "terraform.tfvars").read_text(encoding="utf-8")
+    """A text that the environment's main.tf gives; empty where it gives none."""
+    text = (FOLDER / environment / "main.tf").read_text(encoding="utf-8")
     found = re.search(rf'^\s*{name}\s*=\s*"([^"\\]*)"', text, re.MULTILINE)
     return found[1] if found else ""
 

@@ -49,6 +49,11 @@ class Repository:
         held = self.environments.setdefault(environment, Environment()).secrets
         held[name] = {"name": name, "created_at": held.get(name, {}).get("created_at", when), "updated_at": when}
 
+    def set_variable(self, environment: str, name: str, value: str) -> None:
+        """What `gh variable set` does."""
+        held = self.environments.setdefault(environment, Environment()).variables
+        held[name] = {"name": name, "value": value, "created_at": EPOCH, "updated_at": EPOCH}
+
     def repository(self) -> Answer:
         owner = {"login": OWNER, "type": "Organization"}
         return 200, {"id": ID, "node_id": "R_1", "name": NAME, "full_name": f"{OWNER}/{NAME}", "owner": owner}
@@ -90,11 +95,18 @@ class Repository:
         return 204, None
 
     def post_variable(self, body: Json, name: str) -> Answer:
-        held = self.environments[name].variables
-        if body["name"] in held:
+        if body["name"] in self.environments[name].variables:
             return 409, {"message": "Already exists"}
-        held[body["name"]] = {**body, "created_at": EPOCH, "updated_at": EPOCH}
+        self.set_variable(name, body["name"], body["value"])
         return 201, {}
+
+    def patch_variable(self, body: Json, name: str, variable: str) -> Answer:
+        self.set_variable(name, variable, body["value"])
+        return 204, None
+
+    def list_variables(self, name: str) -> Answer:
+        found = list(self.environments[name].variables.values())
+        return 200, {"total_count": len(found), "variables": found}
 
     def get_variable(self, name: str, variable: str) -> Answer:
         return 200, self.environments[name].variables[variable]
@@ -150,7 +162,9 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("GET", rf"{ENVIRONMENT}/deployment-branch-policies/(\d+)", Repository.get_policy),
     ("DELETE", rf"{ENVIRONMENT}/deployment-branch-policies/(\d+)", Repository.delete_policy),
     ("POST", f"{ENVIRONMENT}/variables", Repository.post_variable),
+    ("GET", f"{ENVIRONMENT}/variables", Repository.list_variables),
     ("GET", rf"{ENVIRONMENT}/variables/(\w+)", Repository.get_variable),
+    ("PATCH", rf"{ENVIRONMENT}/variables/(\w+)", Repository.patch_variable),
     ("DELETE", rf"{ENVIRONMENT}/variables/(\w+)", Repository.delete_variable),
     ("GET", f"{ENVIRONMENT}/secrets/public-key", Repository.public_key),
     ("GET", f"{ENVIRONMENT}/secrets", Repository.list_secrets),
@@ -185,7 +199,7 @@ class Handler(BaseHTTPRequestHandler):
     def _found(self, path: str, body: Json) -> Answer:
         for method, pattern, answer in ROUTES:
             if method == self.command and (match := re.fullmatch(pattern, path)):
-                given = [body] if method in ("PUT", "POST") else []
+                given = [body] if method in ("PUT", "POST", "PATCH") else []
                 return answer(self.server.repository, *given, *match.groups())
         return 501, {"message": f"the stand-in does not know {self.command} {path}"}
 

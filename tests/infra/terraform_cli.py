@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,16 @@ code, out, err = TerraformCommand.run(command, rest, chdir=folder)
 print(out, err)
 sys.exit(code)
 """
+
+
+def write(environment: Path, **values: str) -> None:
+    """Put these Terraform expressions in the place of what an environment's main.tf has."""
+    file = environment / "main.tf"
+    text = file.read_text()
+    for name, value in values.items():
+        text, times = re.subn(rf"^( *{name} +=).*", lambda line, new=value: f"{line[1]} {new}", text, 1, re.MULTILINE)
+        assert times == 1, name
+    file.write_text(text)
 
 
 def found() -> bool:

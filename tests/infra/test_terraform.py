@@ -15,7 +15,7 @@ from tests.infra import write_schemas
 from tests.infra.schema_provider import load, serving
 from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, found
 
-FOLDERS = sorted(path.parent for path in ROOT.glob("*/*/versions.tf"))
+FOLDERS = sorted(path.parent for path in ROOT.glob("*/*/main.tf"))
 
 needs_terraform = pytest.mark.skipif(not found(), reason=MISSING)
 
@@ -30,14 +30,14 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
 def test_there_are_modules_and_environments() -> None:
     names = {f"{path.parent.name}/{path.name}" for path in FOLDERS}
     assert names == {
-        *("modules/dns", "modules/github", "modules/monitoring"),
+        *("modules/dns", "modules/environment", "modules/github", "modules/monitoring"),
         *("environments/staging", "environments/production"),
     }
 
 
 @needs_terraform
 @pytest.mark.xdist_group("terraform")
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_terraform_accepts_it_and_its_own_tests_pass(terraform: Terraform, folder: Path) -> None:
     terraform.run(folder, "init", "-backend=false", "-input=false")
     terraform.run(folder, "validate")
@@ -80,15 +80,16 @@ def test_hand_written_schemas_are_what_their_program_writes() -> None:
     assert (SCHEMAS / "grafana.json").read_text() == write_schemas.grafana()
 
 
-@pytest.mark.parametrize("file", ["variables.tf", "import.tf", "outputs.tf"])
-def test_both_environments_are_made_of_the_same_parts(file: str) -> None:
-    first, second = (ROOT / "environments" / name / file for name in ("staging", "production"))
-    assert first.read_text() == second.read_text()
+def test_environments_differ_in_nothing_but_their_values() -> None:
+    staging, production = (ROOT / "environments" / name / "root.tf" for name in ("staging", "production"))
+    assert 'key            = "staging/terraform.tfstate"' in staging.read_text()
+    assert staging.read_text().replace("staging", "production") == production.read_text()
 
 
 @pytest.mark.parametrize("environment", ["staging", "production"])
 def test_the_tasks_find_an_apps_environment_by_the_name_that_is_written_there(environment: str) -> None:
     assert environment_of(written(environment, "app")) == environment
+    assert written(environment, "name") == environment
 
 
 def test_no_state_and_no_lock_of_local_builds_is_committed() -> None:

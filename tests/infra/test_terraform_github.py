@@ -15,19 +15,12 @@ import pytest
 from tests.infra import github_api, schema_drift
 from tests.infra.go_tools import built, needs_go
 from tests.infra.schema_provider import load, serving
-from tests.infra.terraform_cli import ROOT, SCHEMAS, Terraform
+from tests.infra.terraform_cli import ROOT, SCHEMAS, Terraform, write
 
 MODULE = "terraform-provider-github"
 PACKAGE = "github.com/integrations/terraform-provider-github/v6"
 BINARY = shutil.which("terraform") or shutil.which("tofu")
-TFVARS = f"""
-app             = "poe-proxy"
-fly_org         = ""
-hostname        = ""
-github_owner    = "{github_api.OWNER}"
-repository      = "{github_api.NAME}"
-reviewers       = [101, 102]
-"""
+VALUES = {"repository": f'"{github_api.OWNER}/{github_api.NAME}"', "reviewers": "[101, 102]"}
 SECRETS = {"ACCESS_TOKENS", "FLY_API_TOKEN", "POE_API_KEYS"}
 
 pytestmark = [
@@ -54,7 +47,7 @@ def tree(tmp_path: Path) -> Path:
     copy = tmp_path / "terraform"
     shutil.copytree(ROOT, copy)
     folder = copy / "environments" / "production"
-    (folder / "terraform.tfvars").write_text(TFVARS)
+    write(folder, **VALUES)
     (folder / "override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     return folder
 
@@ -90,10 +83,11 @@ def _architecture() -> str:
 def test_an_environment_is_made_kept_and_taken_away(
     terraform: Terraform, tree: Path, github: github_api.Repository
 ) -> None:
-    github.set_secret("production", "FLY_API_TOKEN")  # by `./dev setup`, which stores it before Terraform is ever run
+    github.set_secret("production", "FLY_API_TOKEN")  # by `./dev setup`, which does this before Terraform is ever run
+    github.set_variable("production", "FLY_APP", "poe-proxy-before")
     apply = ("apply", "-input=false", "-auto-approve")
     told = terraform.run(tree, *apply)
-    assert "1 imported" in told
+    assert "2 imported" in told
 
     made = github.environments["production"]
     assert set(made.secrets) == SECRETS
@@ -102,6 +96,8 @@ def test_an_environment_is_made_kept_and_taken_away(
     assert {each["value"] for each in made.variables.values()} == {"poe-proxy"}
     assert [each["name"] for each in made.policies.values()] == ["main"]
     assert made.said["prevent_self_review"] is True
+    assert {each["id"] for each in made.said["reviewers"]} == {101, 102}
+    assert made.said["can_admins_bypass"] is False
     (ruleset,) = github.rulesets.values()
     (checks,) = [rule for rule in ruleset["rules"] if rule["type"] == "required_status_checks"]
     assert {each["context"] for each in checks["parameters"]["required_status_checks"]} == {"check", "test"}

@@ -25,7 +25,7 @@ from infra import process, terraform
 from infra.program import Tasks
 from tests.infra import bucket
 from tests.infra.schema_provider import Provider, load, serving
-from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS
+from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS, write
 
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "planted-bucket-key",
@@ -36,13 +36,7 @@ PLANTED = {
     "POE_API_KEYS": "planted-poe-key",
     "ACCESS_TOKENS": "planted-access-token",
 }
-TFVARS = """
-app          = "poe-proxy-staging"
-fly_org      = "acme"
-alert_emails = ["ops@example.com"]
-github_owner = "acme"
-hostname     = ""
-"""
+VALUES = {"fly_org": '"acme"', "alert_emails": '["ops@example.com"]', "repository": '"acme/poe-proxy"'}
 OF_TERRAFORM = {"AWS_SECRET_ACCESS_KEY", "CLOUDFLARE_API_TOKEN", "GITHUB_TOKEN", "GRAFANA_AUTH"}
 """What Terraform's own environment has to hold."""
 BINARY = shutil.which("terraform") or shutil.which("tofu")
@@ -88,7 +82,7 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the Terraform files, about an app of its own."""
     copy = tmp_path / "terraform"
     shutil.copytree(ROOT, copy)
-    (copy / "environments/staging/terraform.tfvars").write_text(TFVARS)
+    write(copy / "environments" / "staging", **VALUES)
     monkeypatch.setattr(terraform, "FOLDER", copy / "environments")
     return copy / "environments" / "staging"
 
@@ -190,7 +184,7 @@ def test_two_applies_at_once_are_kept_apart(run: Run, state: bucket.Bucket) -> N
 
 
 def test_a_mistake_is_told_in_one_line_after_terraforms_own(run: Run, tree: Path) -> None:
-    (tree / "terraform.tfvars").write_text(TFVARS.replace('["ops@example.com"]', '["nobody"]'))
+    write(tree, alert_emails='["nobody"]')
     code, _, told = run("infra.plan")
     assert code == 1
     assert "Each must be an e-mail address." in told
@@ -303,7 +297,7 @@ def test_monitoring_is_set_up_alone_and_once(
         assert code == 0
         answer = json.loads(told)
         assert answer["dashboard"] == f"{served.url}/d/poe-proxy-staging"
-        assert {each["resource"].split(".")[1] for each in answer["changes"]} == {"monitoring[0]"}
+        assert {each["resource"].split(".")[3] for each in answer["changes"]} == {"monitoring[0]"}
         assert served.secret == PLANTED["FLY_METRICS_TOKEN"]
         assert served.source["jsonData"] == {"httpHeaderName1": "Authorization"}
         # Whoever wants monitoring alone needs no credentials for the rest.
@@ -377,14 +371,15 @@ def test_what_fly_says_becomes_terraforms_variables(
     flyctl.write_text(FLYCTL.format(python=sys.executable))
     flyctl.chmod(0o700)
     monkeypatch.setenv("FLYCTL", str(flyctl))
+    before = (tree / "fly.json").read_bytes()
     assert run("infra.vars", "--dry-run")[0] == 0
-    written = tree / "fly.auto.tfvars.json"
-    assert not written.exists()
+    written = tree / "fly.json"
+    assert written.read_bytes() == before
 
     code, told, _ = run("infra.vars")
     assert code == 0
     assert "is written" in told
-    assert json.loads(written.read_text())["fly"] == {
+    assert json.loads(written.read_text()) == {
         "ipv4": ["203.0.113.7"],
         "ipv6": ["2001:db8::7"],
         "certificates": {
@@ -393,8 +388,8 @@ def test_what_fly_says_becomes_terraforms_variables(
     }
     assert "says so already" in run("infra.vars")[1]
 
-    names = 'hostname = "poe.example.com"\nzone_name = "example.com"\nzone_id = "0123456789abcdef0123456789abcdef"\n'
-    (tree / "terraform.tfvars").write_text(TFVARS.replace('hostname     = ""\n', names))
+    zone = {"zone_name": '"example.com"', "zone_id": '"0123456789abcdef0123456789abcdef"'}
+    write(tree, hostname='"poe.example.com"', **zone)
     changes = json.loads(run("infra.plan", "--json")[1])["changes"]
     records = [each["resource"] for each in changes if "cloudflare_dns_record" in each["resource"]]
     assert len(records) == 4

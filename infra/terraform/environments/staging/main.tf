@@ -1,58 +1,29 @@
-# Everything around the Fly app. What is inside it (machines, secrets, certificates, addresses) belongs to flyctl.
-# Credentials come from the environment: CLOUDFLARE_API_TOKEN, GITHUB_TOKEN, GRAFANA_URL and GRAFANA_AUTH.
+# What staging has around its Fly app, and the one file to change. No secret belongs here, and an empty value leaves
+# its part out. modules/environment/variables.tf says what else can be given.
 
 locals {
-  environment  = "staging"
-  secret_names = toset(["ACCESS_TOKENS", "FLY_API_TOKEN", "POE_API_KEYS"])
-  # Both environments share the repository, so that one of them holds the branch rules: production.
-  required_checks = toset([])
-
-  certificate = lookup(var.fly.certificates, var.hostname, { acme_target = null, ownership_txt = null })
+  repository = "" # OWNER/NAME at GitHub
 }
 
-provider "cloudflare" {}
+module "environment" {
+  source = "../../modules/environment"
 
-provider "github" {
-  owner = var.github_owner
-}
+  name = "staging"
+  app  = "poe-proxy-staging"
 
-provider "grafana" {}
+  # Monitoring, in a Grafana of your own (10.4 or newer).
+  fly_org      = ""
+  alert_emails = []
 
-module "monitoring" {
-  source = "../../modules/monitoring"
-  count  = var.fly_org == "" ? 0 : 1
+  # GitHub. Ids of reviewers: gh api users/NAME --jq .id
+  repository = local.repository
+  reviewers  = []
 
-  environment    = local.environment
-  app            = var.app
-  prometheus_url = "https://api.fly.io/prometheus/${var.fly_org}/"
-  alert_emails   = var.alert_emails
-  contact_point  = var.contact_point
-  runbook_url    = var.github_owner == "" ? "" : "https://github.com/${var.github_owner}/${var.repository}/blob/main/"
-}
+  # DNS at Cloudflare.
+  hostname  = ""
+  zone_name = ""
+  zone_id   = ""
 
-module "github" {
-  source = "../../modules/github"
-  count  = var.github_owner == "" ? 0 : 1
-
-  repository         = var.repository
-  environment        = local.environment
-  reviewers          = var.reviewers
-  variables          = { FLY_APP = var.app }
-  secret_names       = local.secret_names
-  required_checks    = local.required_checks
-  required_approvals = var.required_approvals
-}
-
-module "dns" {
-  source = "../../modules/dns"
-  count  = var.hostname == "" ? 0 : 1
-
-  environment   = local.environment
-  zone_id       = var.zone_id
-  zone_name     = var.zone_name
-  hostname      = var.hostname
-  ipv4          = var.fly.ipv4
-  ipv6          = var.fly.ipv6
-  acme_target   = local.certificate.acme_target
-  ownership_txt = local.certificate.ownership_txt
+  # What Fly says of the app; `invoke infra.vars` writes it.
+  fly = jsondecode(file("${path.module}/fly.json"))
 }

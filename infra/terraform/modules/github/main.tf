@@ -36,7 +36,7 @@ resource "github_actions_environment_variable" "this" {
 }
 
 # Terraform makes sure that the secret is there; whoever holds the value sets it, and state never learns it.
-# One that is there already must be imported first, or "unset" would take the place of its value: environments do that.
+# One that is there already is imported first (existing.tf).
 resource "github_actions_environment_secret" "this" {
   for_each = var.secret_names
 

@@ -96,3 +96,48 @@ run "nobody_may_deploy" {
 
   expect_failures = [var.branches]
 }
+
+run "nothing_is_there_yet" {
+  command = plan
+
+  variables {
+    secret_names = ["FLY_API_TOKEN"]
+    variables    = { FLY_APP = "poe-proxy" }
+  }
+
+  assert {
+    condition     = length(merge(output.existing_secrets, output.existing_variables)) == 0
+    error_message = "What GitHub does not have is made, and not imported."
+  }
+}
+
+run "what_is_there_is_named_with_its_id" {
+  command = plan
+
+  variables {
+    secret_names = ["FLY_API_TOKEN", "POE_API_KEYS"]
+    variables    = { FLY_APP = "poe-proxy" }
+  }
+
+  override_data {
+    target = data.github_repository_environments.all
+    values = { environments = [{ name = "production", node_id = "E_1" }] }
+  }
+  override_data {
+    target = data.github_actions_environment_secrets.existing
+    values = { secrets = [{ name = "FLY_API_TOKEN", created_at = "", updated_at = "" }, { name = "ANOTHER", created_at = "", updated_at = "" }] }
+  }
+  override_data {
+    target = data.github_actions_environment_variables.existing
+    values = { variables = [{ name = "FLY_APP", value = "", created_at = "", updated_at = "" }] }
+  }
+
+  assert {
+    condition     = output.existing_secrets == { FLY_API_TOKEN = "poe-proxy:production:FLY_API_TOKEN" }
+    error_message = "A secret that is there and wanted is imported, and no other."
+  }
+  assert {
+    condition     = output.existing_variables == { FLY_APP = "poe-proxy:production:FLY_APP" }
+    error_message = "A variable that is there is imported."
+  }
+}

@@ -1,3 +1,13 @@
+variable "name" {
+  type        = string
+  description = "Name of the environment: staging or production."
+
+  validation {
+    condition     = contains(["staging", "production"], var.name)
+    error_message = "The environment is staging or production."
+  }
+}
+
 variable "app" {
   type        = string
   description = "The Fly app of this environment."
@@ -5,6 +15,7 @@ variable "app" {
 
 variable "fly_org" {
   type        = string
+  default     = ""
   description = "The Fly organisation's slug, whose Prometheus Grafana asks. Empty: no monitoring."
 }
 
@@ -20,21 +31,27 @@ variable "contact_point" {
   description = "Instead of alert_emails: a contact point that was made in Grafana itself."
 }
 
-variable "github_owner" {
-  type        = string
-  description = "Owner of the repository on GitHub. Empty: nothing there is touched."
-}
-
 variable "repository" {
   type        = string
-  default     = "poe-proxy"
-  description = "Name of the repository, without its owner."
+  default     = ""
+  description = "The repository on GitHub, OWNER/NAME. Empty: nothing there is touched."
+
+  validation {
+    condition     = can(regex("^([A-Za-z0-9-]+/[A-Za-z0-9._-]+)?$", var.repository))
+    error_message = "OWNER/NAME, as in the repository's address."
+  }
 }
 
 variable "reviewers" {
   type        = list(number)
   default     = []
-  description = "Ids of the GitHub users who approve a deployment here."
+  description = "Ids of the GitHub users who approve a deployment here. Empty: nobody is asked."
+}
+
+variable "required_checks" {
+  type        = set(string)
+  default     = []
+  description = "Jobs that must have passed before something is merged. Empty: the branch rules belong to another environment."
 }
 
 variable "required_approvals" {
@@ -45,6 +62,7 @@ variable "required_approvals" {
 
 variable "hostname" {
   type        = string
+  default     = ""
   description = "Name the gateway is reached by. Empty: no records, APP.fly.dev alone."
 }
 
@@ -70,7 +88,7 @@ variable "fly" {
     })), {})
   })
   default     = {}
-  description = "What Fly says of the app: `invoke infra.vars` writes it into fly.auto.tfvars.json."
+  description = "What Fly says of the app: `invoke infra.vars` writes it into fly.json."
 
   validation {
     condition     = var.hostname == "" || length(var.fly.ipv4) + length(var.fly.ipv6) > 0

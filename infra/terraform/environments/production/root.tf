@@ -1,3 +1,5 @@
+# What Terraform wants in a root and nowhere else: the state, the providers, imports, and what the tasks read.
+
 terraform {
   required_version = ">= 1.11"
 
@@ -30,4 +32,29 @@ terraform {
     skip_requesting_account_id  = true
     skip_s3_checksum            = true
   }
+}
+
+provider "cloudflare" {}
+
+provider "github" {
+  owner = split("/", local.repository)[0]
+}
+
+provider "grafana" {}
+
+import {
+  for_each = module.environment.existing_secrets
+  to       = module.environment.module.github[0].github_actions_environment_secret.this[each.key]
+  id       = each.value
+}
+
+import {
+  for_each = module.environment.existing_variables
+  to       = module.environment.module.github[0].github_actions_environment_variable.this[each.key]
+  id       = each.value
+}
+
+output "data_source_uid" {
+  value       = module.environment.data_source_uid
+  description = "The data source that `invoke monitor.setup` gives its token; null without monitoring."
 }
