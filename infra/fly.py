@@ -98,6 +98,8 @@ class FlyError(Exit):
 class Fly:
     """flyctl, as one task uses it. `noted` gets every argument list of a dry run, as a line for a shell.
 
+    `begun` gets every command that changes something, before it runs.
+
     A task that must not take long, and only reads, sets `longest` (s) for a single call and `deadline` (monotonic) for
     all of them.
     """
@@ -108,6 +110,7 @@ class Fly:
     dry_run: bool = False
     noted: Callable[[str], None] = print
     hear: Hear | None = None
+    begun: list[str] = field(default_factory=list)
     calls: int = 0
     longest: float = math.inf
     deadline: float = math.inf
@@ -170,6 +173,8 @@ class Fly:
         if self.skips(command):
             return Finished(0)
         self.calls += 1
+        if COMMANDS[command].effect is Effect.WRITES:
+            self.begun.append(f"flyctl {command}")
         try:
             return process.run(
                 argv,
@@ -241,13 +246,17 @@ def configuration(given: Mapping[str, str]) -> Iterator[str]:
 
 
 @contextmanager
-def opened(redact: Redactor, *, dry_run: bool, noted: Callable[[str], None], hear: Hear | None) -> Iterator[Fly]:
+def opened(
+    redact: Redactor, *, dry_run: bool, noted: Callable[[str], None], hear: Hear | None, begun: list[str]
+) -> Iterator[Fly]:
     """flyctl as the environment names it, for one task."""
     given = dict(os.environ)
     redact.add(given.get("FLY_API_TOKEN", ""))
     with configuration(given) as folder:
         binary = given.get("FLYCTL") or "flyctl"
-        yield Fly(binary, environ.for_flyctl(given, folder), redact, dry_run=dry_run, noted=noted, hear=hear)
+        yield Fly(
+            binary, environ.for_flyctl(given, folder), redact, dry_run=dry_run, noted=noted, hear=hear, begun=begun
+        )
 
 
 def wrong_use(message: str) -> Exit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callab
                 try:
                     opened.console.result(body(opened, **flags))
                 except KeyboardInterrupt:
-                    raise Exit(_interrupted(opened.finished), code=INTERRUPTED) from None
+                    raise Exit(_interrupted(opened.finished, opened.begun), code=INTERRUPTED) from None
                 except (LookupError, TypeError, ValueError, AttributeError) as surprise:
                     raise Exit(opened.redact(_surprised(surprise)), code=int(ExitCode.FAILED)) from None
 
@@ -62,6 +62,9 @@ def _surprised(surprise: Exception) -> str:
     return f"unexpected {type(surprise).__name__} at {place}: {str(surprise)[:200]}; is flyctl of another version?"
 
 
-def _interrupted(finished: list[str]) -> str:
-    done = f"done so far: {', '.join(finished)}" if finished else "nothing was changed"
-    return f"interrupted; {done}. The same command goes on from there."
+def _interrupted(finished: Sequence[str], begun: Sequence[str]) -> str:
+    """What was done, what was begun and may be half done, and how to go on."""
+    parts = [f"done so far: {', '.join(finished)}"] if finished else []
+    parts += [f"begun: {', '.join(dict.fromkeys(begun))}"] if begun else []
+    back = " (`./dev status` shows what runs, `./dev rollback` goes back)" if "flyctl deploy" in begun else ""
+    return f"interrupted; {'; '.join(parts) or 'nothing was changed'}{back}. The same command goes on from there."

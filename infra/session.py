@@ -1,4 +1,4 @@
-"""What one task on Fly works with: the app, flyctl, the console, the folder, and what is done so far."""
+"""What one task on Fly works with: the app, flyctl, the console, the folder, and how far it has come."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ APP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
 @dataclass
 class Session:
-    """One task at work."""
+    """One task at work. `finished` are the steps that are done, `begun` are changes of a step that is not."""
 
     given_app: str
     dry_run: bool
@@ -33,6 +33,7 @@ class Session:
     redact: Redactor
     folder: Path
     finished: list[str] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
 
     @cached_property
     def app(self) -> str:
@@ -71,6 +72,7 @@ class Session:
         if self.dry_run:
             return
         self.finished.append(name)
+        self.begun.clear()
         self.console.done(name, text)
 
 
@@ -95,5 +97,6 @@ def opened(app: str, *, dry_run: bool, as_json: bool, yes: bool) -> Iterator[Ses
     for name in ("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"):
         redact.add(os.environ.get(name, ""))
     console = Console(redact, as_json=as_json, dry_run=dry_run)
-    with fly.opened(redact, dry_run=dry_run, noted=console.note, hear=console.hear) as flyctl:
-        yield Session(app, dry_run, as_json, yes, flyctl, console, redact, Path.cwd())
+    begun: list[str] = []
+    with fly.opened(redact, dry_run=dry_run, noted=console.note, hear=console.hear, begun=begun) as flyctl:
+        yield Session(app, dry_run, as_json, yes, flyctl, console, redact, Path.cwd(), begun=begun)
