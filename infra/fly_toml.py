@@ -127,6 +127,10 @@ def problems(config: FlyToml, settings: Mapping[str, str]) -> list[str]:
         ),
         "http_service.http_options.compress is not false, which holds streams back": options.get("compress")
         is not False,
+        "http_service.min_machines_running is below 1: the last machine is stopped, and a quiet stream with it": (
+            service.get("auto_stop_machines", "off") not in ("off", False)
+            and not number(service.get("min_machines_running", 0)) >= 1
+        ),
         "[[vm]] is missing: after a scaling to 0 the size would be lost": not config.values.get("vm"),
         "env holds a secret: POE_API_KEYS and ACCESS_TOKENS belong into `./dev secrets`": bool(
             {"POE_API_KEYS", "ACCESS_TOKENS"} & set(config.env)

@@ -75,6 +75,10 @@ def problems(text: str) -> list[str]:
 
 def test_ours_is_good(text: str) -> None:
     assert problems(text) == []
+    assert (
+        problems(text.replace('auto_stop_machines = "off"', 'auto_stop_machines = "stop"\nmin_machines_running = 1'))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,8 @@ def test_ours_is_good(text: str) -> None:
         ("soft_limit = 200", "soft_limit = 1500", "soft_limit is above hard_limit"),
         ("idle_timeout = 960", "idle_timeout = 60", "idle_timeout is not above TOTAL_TIMEOUT"),
         ("compress = false", "compress = true", "compress is not false"),
+        ('auto_stop_machines = "off"', 'auto_stop_machines = "stop"', "min_machines_running is below 1"),
+        ('auto_stop_machines = "off"', "auto_stop_machines = true\nmin_machines_running = 0", "is below 1"),
         ("[[vm]]", "[[vmx]]", "[[vm]] is missing"),
         ("[env]", '[env]\nPOE_API_KEYS = "x"', "env holds a secret"),
         ("[env]", '[env]\nDRAIN_TIMEOUT = "5m"', "kill_timeout (300 s) is not above DRAIN_TIMEOUT (300 s)"),
