@@ -16,7 +16,7 @@ from invoke import Exit
 from infra import service
 from infra.console import asks
 from infra.fly import wrong_use
-from infra.record import Drawer, Issued, Record, in_use
+from infra.record import Issued
 from infra.service import Verdict
 from infra.session import Session
 from infra.task import ExitCode
@@ -109,37 +109,6 @@ def _refuse_malformed(verdicts: Sequence[Verdict], variable: str) -> None:
 def _refuse(verdicts: Sequence[Verdict], code: ExitCode, before: str, behind: str) -> None:
     if wrong := [each.problem for each in verdicts if each.problem]:
         raise Exit(before + "; ".join(problem.rstrip(".") for problem in wrong[:5]) + behind, code=int(code))
-
-
-def known_token(session: Session) -> str:
-    """An access token in use whose text is at hand, for the smoke test: of the environment, or the one `setup` made."""
-    kept = session.drawer.access_token()
-    session.redact.add(kept)
-    texts = plain_tokens(joined(os.environ.get(TOKENS, "")) + "," + kept)
-    in_use = {each.digest for each in session.drawer.record().issued}
-    return next((each for each in texts if not in_use or digest_of(each) in in_use), "")
-
-
-def kept_token(drawer: Drawer) -> str:
-    """The token that `setup` made, unless another took its place since; empty for none."""
-    text, record = drawer.access_token(), drawer.record()
-    good = {each.digest for each in record.staged or record.issued if each.ends is None}
-    return text if text and (not record.known or digest_of(text) in good) else ""
-
-
-def sent(record: Record, name: str, values: Values) -> bool:
-    """Whether these values are what was sent to Fly from here last; Fly does not tell."""
-    if name == KEYS:
-        return digest_of(values.text) == record.keys
-    return {*values.issued} <= {*(record.staged or record.issued)}
-
-
-def rolled_out(drawer: Drawer, now: float) -> None:
-    """Remember that all machines run what was staged, and let the kept token go where it is no longer among it."""
-    record = in_use(drawer.record(), now)
-    drawer.keep(record)
-    if digest_of(drawer.access_token()) not in {each.digest for each in record.issued}:
-        drawer.forget_access_token()
 
 
 def plain_tokens(text: str) -> list[str]:

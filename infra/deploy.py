@@ -15,7 +15,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import credentials, environ, fly_toml, service, shapes, smoke, waiting
+from infra import credentials, environ, fly_toml, ledger, service, shapes, smoke, waiting
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.refusal import Refusal
@@ -56,7 +56,7 @@ def deploy(session: Session, image: str = "", strategy: str = "") -> dict[str, A
     strategy = checked_strategy(session, strategy)
     validate(session)
     with session.alone():
-        machines = shapes.status(session.fly.json("status", app=session.app)).machines
+        machines = _machines(session)
         token = tried_token(session, machines)
         return roll_out(session, machines, image=image, strategy=strategy, token=token)
 
@@ -69,7 +69,7 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
     """
     wanted = _version(to)
     with session.alone():
-        machines = shapes.status(session.fly.json("status", app=session.app)).machines
+        machines = _machines(session)
         listed = shapes.releases(session.fly.json("releases", app=session.app))
         release = _chosen(listed, machines, wanted)
         question = f"Put v{release.version} ({release.image}) in place of what runs in {session.app}?"
@@ -80,6 +80,7 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
         found = [] if session.dry_run else _problems(session, Expected(release.image, token=token, keys=False))
         if found:
             raise Exit(f"v{release.version} was put in place, but: {'; '.join(found)}; `./dev logs` shows more", code=1)
+        ledger.rolled_out(session)
         session.done("rollback", f"v{release.version} serves again ({release.image})")
         return {"app": session.app, "version": release.version, "image": release.image}
 
@@ -95,17 +96,19 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         if failed.refusal in (Refusal.NO_FLYCTL, Refusal.NO_LOGIN, Refusal.NO_APP):
             raise
         problem, passing = str(failed.message), failed.refusal in CUT_OFF
-    except KeyboardInterrupt:
-        session.finished.append(
-            "a deployment that was cut short (`./dev status` shows what runs, `./dev rollback` goes back)"
-        )
-        raise
     if session.dry_run:
         return {}
     expected = Expected(image, "" if image else version_here(), token, keys=False)
     found = _problems(session, expected) if not problem or (passing and _all_new(session, before)) else [problem]
+    if found == [smoke.NOTHING_RUNS] and not any(each.state == "started" for each in machines):
+        raise Exit(
+            f"all machines of {session.app} are stopped, as they were before, so that nothing could be tested; "
+            f"start one at https://fly.io/apps/{session.app}/machines, then `./dev doctor`",
+            code=1,
+        )
     if found:
         _back(session, before, found)
+    ledger.rolled_out(session)
     if problem:
         session.console.say(f"{problem}. But every machine runs the new release, and is ready")
     after = shapes.status(session.fly.json("status", app=session.app))
@@ -125,13 +128,18 @@ def tried_token(session: Session, machines: Sequence[Machine]) -> str:
 
     A token that was rotated out says nothing about a new image, and must not undo it.
     """
-    token = credentials.known_token(session)
-    staged = {each.digest for each in session.drawer.record().staged}
-    if token and staged and credentials.digest_of(token) not in staged:
-        session.console.say("tokens that wait on Fly take the place of the one at hand: it is not tried")
-        return ""
+    record = session.drawer.record()
+    if record.sending:
+        record = ledger.settle(session, ledger.listed(session))
+    at_hand = ledger.tokens_at_hand(session)
+    next_ones, issued = ({each.digest for each in tokens} for tokens in (record.next, record.issued))
+    token = next((each for each in at_hand if not next_ones or credentials.digest_of(each) in next_ones), "")
+    if not token and at_hand:
+        others = "tokens that wait on Fly" if record.staged else "other tokens"
+        session.console.say(f"{others} replace the one at hand: it is not tried")
+    waits = bool(record.staged) and credentials.digest_of(token) not in issued
     runs = any(each.state == "started" for each in machines)
-    if not token or not runs or session.dry_run or not smoke.refuses(session, token):
+    if not token or waits or not runs or session.dry_run or not smoke.refuses(session, token):
         return token
     session.console.say("what runs now refuses the access token at hand: the new release is not tried with it")
     return ""
@@ -179,12 +187,26 @@ def version_here() -> str:
 
 
 def wait_healthy(session: Session) -> tuple[Machine, ...]:
-    """All machines, once every started one passes its checks or the patience is over."""
-    return waiting.until(
-        lambda: shapes.status(session.fly.json("status", app=session.app)).machines,
-        lambda machines: bool(machines) and all(each.healthy for each in machines if each.state != "stopped"),
-        HEALTH_SECONDS,
-    )
+    """All machines, once every started one passes its checks or the patience is over. One at least is woken up."""
+
+    def well(machines: Sequence[Machine]) -> bool:
+        return bool(machines) and all(each.healthy for each in machines if each.state != "stopped")
+
+    machines = waiting.until(lambda: _machines(session), well, HEALTH_SECONDS)
+    if any(each.state != "stopped" for each in machines):
+        return machines
+    # A deployment leaves machines that were stopped as they are, and what nobody has seen running proves nothing.
+    return waiting.until(lambda: _woken(session), lambda all: any(each.healthy for each in all), HEALTH_SECONDS)
+
+
+def _woken(session: Session) -> tuple[Machine, ...]:
+    """The machines after a request, for which Fly's proxy starts one."""
+    smoke.knock(session)
+    return _machines(session)
+
+
+def _machines(session: Session) -> tuple[Machine, ...]:
+    return shapes.status(session.fly.json("status", app=session.app)).machines
 
 
 def _remember(session: Session, machines: Sequence[Machine]) -> Before:
@@ -288,12 +310,13 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
         raise Exit(
             f"{reason}. Going back to v{release.version} failed too: {'; '.join(still)}; try `./dev rollback`", code=1
         )
+    ledger.rolled_out(session)
     raise Exit(f"{reason}. v{release.version} serves again ({release.image})", code=int(ExitCode.FAILED))
 
 
 def _untouched(session: Session, before: Before) -> bool:
     """Whether every machine is as it was: the deployment failed before it reached any."""
-    machines = shapes.status(session.fly.json("status", app=session.app)).machines
+    machines = _machines(session)
     seen, known = ({(each.id, each.release, each.image) for each in listed} for listed in (machines, before.machines))
     return seen == known and all(each.healthy for each in machines if each.state != "stopped")
 
@@ -301,7 +324,7 @@ def _untouched(session: Session, before: Before) -> bool:
 def _all_new(session: Session, before: Before) -> bool:
     """Whether every machine is of a newer release: flyctl was cut off, but not what it had begun."""
     newest = max((each.release for each in before.machines), default=0)
-    machines = shapes.status(session.fly.json("status", app=session.app)).machines
+    machines = _machines(session)
     return bool(machines) and all(each.release > newest for each in machines)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import certs, deploy, fly, fly_toml, http, monitor, secrets, shapes
+from infra import certs, deploy, fly, fly_toml, http, ledger, monitor, secrets, shapes
 from infra.fly import FlyError
 from infra.fly_task import fly_task
 from infra.session import Session
@@ -167,7 +167,7 @@ def _fly_toml(session: Session) -> Finding:
 
 
 def _secrets(session: Session) -> Finding:
-    found = secrets.drift(session, secrets.listed(session))
+    found = secrets.drift(session, ledger.listed(session))
     if not found:
         return Finding("secrets", True, "there and in use")
     text = "; ".join(f"{name} {problem}" for name, problem, _ in found)

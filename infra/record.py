@@ -10,8 +10,8 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -38,22 +38,36 @@ class Issued:
 class Record:
     """What is known of an app.
 
-    `staged` was sent to Fly and may or may not be in use yet; `environment` is GitHub's that has our secrets; `deploys`
-    says that a deploy token was made from here; `outdated` are the ids of those that the one under way takes the place
-    of, None where none is under way; `keys` is `sha256-HEX` of the Poe keys that were sent.
+    Access tokens are `issued` once all machines run with them, `staged` from when Fly has them, `sending` before that.
+    `keys` and `sending_keys` are `sha256-HEX` of the Poe keys that Fly has from here, and of those on their way.
+    `seen` are the digests that Fly showed of its secrets then; `elsewhere` says that somebody else has changed the
+    tokens since. `removing` is the name of a secret on its way out.
+
+    `environment` is GitHub's that has our secrets; `deploys` says that a deploy token was made from here; `outdated`
+    are the ids of those that the one under way takes the place of, None where none is under way.
     """
 
     issued: tuple[Issued, ...] = ()
     staged: tuple[Issued, ...] = ()
+    sending: tuple[Issued, ...] = ()
+    seen: Mapping[str, str] = field(default_factory=dict)
+    elsewhere: bool = False
+    keys: str = ""
+    sending_keys: str = ""
+    removing: str = ""
     environment: str = ""
     deploys: bool = False
     outdated: tuple[str, ...] | None = None
-    keys: str = ""
 
     @property
     def known(self) -> tuple[Issued, ...]:
         """Every token that may be in use, each once."""
-        return tuple({each.digest: each for each in (*self.issued, *self.staged)}.values())
+        return tuple({each.digest: each for each in (*self.issued, *self.staged, *self.sending)}.values())
+
+    @property
+    def next(self) -> tuple[Issued, ...]:
+        """The tokens that are good after the next restart of the machines."""
+        return self.staged or self.issued
 
 
 class Drawer:
@@ -86,10 +100,9 @@ class Drawer:
             return Record()
         try:
             found = json.loads(text)
-            issued, staged = (tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged"))
-            outdated = found.get("outdated")
-            outdated = None if outdated is None else tuple(outdated)
-            return Record(issued, staged, found["environment"], found["deploys"], outdated, found.get("keys", ""))
+            tokens = {part: tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged", "sending")}
+            outdated = found["outdated"] and tuple(found["outdated"])
+            return Record(**{**found, **tokens, "outdated": outdated})
         except (ValueError, TypeError, KeyError):
             raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
 
@@ -155,13 +168,6 @@ class Drawer:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(draft, path)
-
-
-def in_use(record: Record, now: float) -> Record:
-    """The record once all machines run what was staged."""
-    if not record.staged:
-        return record
-    return replace(record, issued=tuple(each for each in record.staged if (each.ends or now + 1) > now), staged=())
 
 
 def _text_of(path: Path) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import credentials, deploy, github, import_lines, shapes, smoke, waiting
+from infra import credentials, deploy, github, import_lines, ledger, shapes, smoke, waiting
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import wrong_use
 from infra.fly_task import fly_task
-from infra.record import Drawer, Issued, Record
+from infra.record import Issued
 from infra.session import Session, quoted
 from infra.shapes import Machine, Secret
 from infra.smoke import Expected
@@ -66,23 +66,25 @@ def rotate(
     Runs: flyctl status · secrets list · secrets import --stage · secrets deploy · status
     """
     grace_seconds = checked_grace(grace)
-    drawer = session.drawer
+    if [keys_file, tokens_file, old_tokens_file].count("-") > 1:
+        raise wrong_use("only one file can be `-`, standard input")
     with session.alone():
         status = shapes.status(session.fly.json("status", app=session.app))
-        new = _new(session, drawer.record(), keys_file, tokens_file, old_tokens_file, grace_seconds)
+        before = ledger.listed(session)
+        known = _known(session, before, old_tokens_file)
+        new = _new(session, known, keys_file, tokens_file, grace_seconds)
         names = " and ".join(new.secrets)
         if not session.console.confirm(
             f"Send {names} to {session.app} and restart its machines one by one?", yes=session.yes
         ):
             raise wrong_use("nothing was changed")
-        before = {each.name: each.digest for each in listed(session)}
-        stage(session, drawer, new)
+        after = stage(session, new, before)
         if not status.machines:
             session.done("secrets", f"{names} wait for the first deployment")
         else:
-            roll_out(session, drawer, new)
-            github.refresh(session, drawer, new.secrets)
-        return {"app": session.app, "sent": list(new.secrets), "changed": _changed(session, before, new)}
+            roll_out(session, new, token_to_try(session, new, status.machines))
+            github.refresh(session, session.drawer, new.secrets)
+        return {"app": session.app, "sent": list(new.secrets), "changed": _changed(before, after, new)}
 
 
 @fly_task(name="list")
@@ -91,7 +93,7 @@ def list_secrets(session: Session) -> list[dict[str, str]]:
 
     Runs: flyctl secrets list
     """
-    found = listed(session)
+    found = ledger.listed(session)
     session.console.table(
         ("NAME", "DIGEST", "STATUS"), [(each.name, each.digest, each.status) for each in found], "no secrets"
     )
@@ -104,7 +106,7 @@ def check_secrets(session: Session) -> list[dict[str, str]]:
 
     Runs: flyctl secrets list
     """
-    found = drift(session, listed(session))
+    found = drift(session, ledger.listed(session))
     for name, problem, fix in found:
         session.console.point("failed", name, problem, fix)
     if not found:
@@ -126,13 +128,20 @@ def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
     if name in needed(session):
         raise wrong_use(f"the service does not start without {name}; `./dev secrets` puts another value in its place")
     with session.alone():
-        if name not in {each.name for each in listed(session)}:
+        drawer = session.drawer
+        there = name in {each.name for each in ledger.listed(session)}
+        if not there and drawer.record().removing != name:
             session.console.line(f"{session.app} has no secret {name}")
             return {"app": session.app, "removed": None}
         if not session.console.confirm(f"Remove {name} from {session.app} and restart its machines?", yes=session.yes):
             raise wrong_use("nothing was changed")
-        session.fly.text("secrets unset", name, "--stage", app=session.app)
-        push_to_machines(session)
+        # Remembered, since Fly does not list what machines alone still have.
+        if not session.dry_run:
+            drawer.keep(replace(drawer.record(), removing=name))
+        if there:
+            session.fly.text("secrets unset", name, "--stage", app=session.app)
+        if shapes.status(session.fly.json("status", app=session.app)).machines:
+            push_to_machines(session)
         session.done("secrets", f"{name} is removed")
         return {"app": session.app, "removed": name}
 
@@ -148,11 +157,6 @@ def new_token(session: Session, name: str = credentials.TENANT) -> dict[str, str
     token = credentials.new_token(name)
     session.console.secret(token)
     return {"name": name, "token": token.partition(":")[2]}
-
-
-def listed(session: Session) -> tuple[Secret, ...]:
-    """The secrets that Fly has."""
-    return shapes.secrets(session.fly.json("secrets list", app=session.app))
 
 
 def needed(session: Session) -> frozenset[str]:
@@ -178,36 +182,42 @@ def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str
     return problems
 
 
-def stage(session: Session, drawer: Drawer, new: New) -> None:
-    """Send the values to Fly without a restart, remembered before Fly knows them, and see that all arrived."""
+def stage(session: Session, new: New, before: Sequence[Secret]) -> tuple[Secret, ...]:
+    """Send the values to Fly without a restart, remembered before Fly knows them.
+
+    `before` is what Fly shows until then; returns what it shows once all arrived.
+    """
     try:
         lines = import_lines.encode(new.secrets)
     except ValueError as problem:
         raise wrong_use(f"{problem}; nothing was sent to Fly") from None
     for value in new.secrets.values():
         session.redact.add(value)
-    if not session.dry_run:
-        record = drawer.record()
-        keys = credentials.digest_of(new.keys.text) if new.keys else record.keys
-        drawer.keep(replace(record, staged=new.issued or record.staged, keys=keys))
+    ledger.sending(session, before, new.issued, new.keys)
     session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
     if session.dry_run:
-        return
-    missing = new.secrets.keys() - {each.name for each in listed(session)}
+        return ()
+    found = ledger.listed(session)
+    missing = new.secrets.keys() - {each.name for each in found}
     if missing:
         raise Exit(f"Fly did not take {', '.join(sorted(missing))}; run the same task again", code=int(ExitCode.FAILED))
+    ledger.arrived(session, found)
     session.done("secrets", f"{' and '.join(new.secrets)} staged")
+    return found
 
 
-def roll_out(session: Session, drawer: Drawer, new: New) -> None:
+def token_to_try(session: Session, new: New, machines: Sequence[Machine]) -> str:
+    """The access token for the smoke test once the new values are in use; empty for none."""
+    if new.tokens is not None:
+        return next(iter(credentials.plain_tokens(new.tokens.text)), "")
+    return deploy.tried_token(session, machines)
+
+
+def roll_out(session: Session, new: New, token: str) -> None:
     """Restart the machines with what is staged, and see each of them at work with it."""
     push_to_machines(session)
     if session.dry_run:
         return
-    if new.issued:
-        credentials.rolled_out(drawer, time.time())
-    new_ones = credentials.plain_tokens(new.tokens.text) if new.tokens else []
-    token = new_ones[0] if new_ones else credentials.known_token(session)
     with session.console.progress("testing each machine"):
         machines = deploy.wait_healthy(session)
         found = smoke.problems(session, machines, Expected(token=token))
@@ -233,6 +243,7 @@ def push_to_machines(session: Session) -> None:
             f"machine {', '.join(late)} does not run with the new secrets yet; run the same task again",
             code=int(ExitCode.FAILED),
         )
+    ledger.rolled_out(session)
 
 
 def checked_grace(text: str) -> float:
@@ -242,6 +253,17 @@ def checked_grace(text: str) -> float:
     if not 0 <= seconds <= LONGEST_GRACE_SECONDS:
         raise wrong_use(f"--grace {quoted(text)} is no time like 24h, 30m or 0, at most 30d")
     return float(seconds)
+
+
+def in_grace(known: Sequence[Issued] | None, new: Values, grace_seconds: float) -> tuple[Issued, ...]:
+    """What goes on beside the new tokens; refuses to end without notice what nobody here knows (None)."""
+    if known is None and grace_seconds:
+        raise Exit(
+            "the tokens in use are not known here, so that they would end at once: `./dev secrets` takes them by "
+            "--old-tokens-file F, or ends them by --grace 0",
+            code=int(ExitCode.NOT_SET_UP),
+        )
+    return kept_tokens(known or (), new.issued, grace_seconds, time.time())
 
 
 def kept_tokens(known: Sequence[Issued], new: Sequence[Issued], grace_seconds: float, now: float) -> tuple[Issued, ...]:
@@ -255,45 +277,33 @@ def kept_tokens(known: Sequence[Issued], new: Sequence[Issued], grace_seconds: f
     )
 
 
-def _new(
-    session: Session, record: Record, keys_file: str, tokens_file: str, old_file: str, grace_seconds: float
-) -> New:
-    if [keys_file, tokens_file, old_file].count("-") > 1:
-        raise wrong_use("only one file can be `-`, standard input")
-    # A file that is named is all that is meant; the environment and a prompt are for whoever names none.
-    anything = not (keys_file or tokens_file)
-    keys = credentials.given(session, KEYS, keys_file, "--keys-file", "New Poe keys (empty: leave them)" * anything)
-    keys = keys if keys_file or anything else ""
-    tokens = credentials.given(
-        session, TOKENS, tokens_file, "--tokens-file", "New access tokens (empty: leave them)" * anything
-    )
-    tokens = tokens if tokens_file or anything else ""
-    if not keys.strip() and not tokens.strip():
-        raise wrong_use(f"nothing new: give --keys-file, --tokens-file, or set {KEYS} or {TOKENS}")
-    checked = credentials.checked_tokens(tokens) if tokens.strip() else None
-    kept: tuple[Issued, ...] = ()
-    if checked is not None:
-        old = _old(session, record, old_file)
-        _refuse_unknown_grace(session, old, grace_seconds)
-        kept = kept_tokens(old, checked.issued, grace_seconds, time.time())
-    return New(credentials.checked_keys(session, keys) if keys.strip() else None, checked, kept)
-
-
-def _old(session: Session, record: Record, file: str) -> tuple[Issued, ...]:
-    if not file:
-        return record.known
-    text = credentials.text_of_file(file, "--old-tokens-file")
+def _known(session: Session, found: Sequence[Secret], old_file: str) -> tuple[Issued, ...] | None:
+    """The tokens that may be in use now, those of the file among them; None where nobody here knows them."""
+    record = ledger.settle(session, found)
+    if not old_file:
+        return ledger.known(record, found)
+    text = credentials.text_of_file(old_file, "--old-tokens-file")
     session.redact.add(text)
     return (*record.known, *credentials.checked_tokens(text).issued)
 
 
-def _refuse_unknown_grace(session: Session, old: Sequence[Issued], grace_seconds: float) -> None:
-    if grace_seconds and not old and TOKENS in {each.name for each in listed(session)}:
-        raise Exit(
-            "the tokens in use are not known here, so that they would end at once: name them with --old-tokens-file F, "
-            "or say so with --grace 0",
-            code=int(ExitCode.NOT_SET_UP),
-        )
+def _new(
+    session: Session, known: Sequence[Issued] | None, keys_file: str, tokens_file: str, grace_seconds: float
+) -> New:
+    # A file that is named is all that is meant; the environment and a prompt are for whoever names none.
+    anything = not (keys_file or tokens_file)
+    keys = tokens = ""
+    if keys_file or anything:
+        question = "New Poe keys (empty: leave them)" * anything
+        keys = credentials.given(session, KEYS, keys_file, "--keys-file", question)
+    if tokens_file or anything:
+        question = "New access tokens (empty: leave them)" * anything
+        tokens = credentials.given(session, TOKENS, tokens_file, "--tokens-file", question)
+    if not keys.strip() and not tokens.strip():
+        raise wrong_use(f"nothing new: give --keys-file, --tokens-file, or set {KEYS} or {TOKENS}")
+    checked = credentials.checked_tokens(tokens) if tokens.strip() else None
+    kept = in_grace(known, checked, grace_seconds) if checked is not None else ()
+    return New(credentials.checked_keys(session, keys) if keys.strip() else None, checked, kept)
 
 
 def _machines(session: Session) -> tuple[Machine, ...]:
@@ -305,8 +315,6 @@ def _late(session: Session, before: int) -> list[str]:
     return [each.id for each in _machines(session) if each.release <= before]
 
 
-def _changed(session: Session, before: Mapping[str, str], new: New) -> list[str]:
-    if session.dry_run:
-        return []
-    after = {each.name: each.digest for each in listed(session)}
-    return [name for name in new.secrets if after.get(name) != before.get(name)]
+def _changed(before: Sequence[Secret], after: Sequence[Secret], new: New) -> list[str]:
+    then, now = ledger.digests(before), ledger.digests(after)
+    return [name for name in new.secrets if now.get(name) != then.get(name)]

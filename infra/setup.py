@@ -6,14 +6,26 @@ Looks at what is there, says what is missing, does that, in an order that lets t
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from invoke import Exit
 
-from infra import certs, credentials, deploy, deploy_token, doctor, github, regions, scale, secrets, shapes, smoke
+from infra import (
+    certs,
+    credentials,
+    deploy,
+    deploy_token,
+    doctor,
+    github,
+    ledger,
+    regions,
+    scale,
+    secrets,
+    shapes,
+    smoke,
+)
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
@@ -134,9 +146,11 @@ def setup(
         _make_app(session, wishes, found)
         if plan.made and not session.dry_run:
             drawer.keep_access_token(plan.made)
-        token = _send_secrets(session, drawer, found, plan)
+        if plan.new.secrets:
+            secrets.stage(session, plan.new, found.secrets)
+        token = secrets.token_to_try(session, plan.new, found.machines)
         _addresses(session, found)
-        _release(session, drawer, wishes, found, plan, token)
+        _release(session, wishes, found, plan, token)
         if wishes.host:
             certs.ensure(session, wishes.host, found.hosts)
         if wishes.github:
@@ -175,7 +189,7 @@ def _look(session: Session, wishes: Wishes) -> Found:
         return Found(
             status,
             status.organization,
-            secrets.listed(session),
+            _secrets(session),
             shapes.releases(session.fly.json("releases", app=app)),
             frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
             certs.hosts(session) if wishes.host else frozenset(),
@@ -193,6 +207,12 @@ def _look_at_github(session: Session) -> dict[str, Any]:
         return {"github": found, "github_names": found.names(), "github_app": found.app()}
     except GithubError as problem:
         return {"github_reason": str(problem)}
+
+
+def _secrets(session: Session) -> tuple[Secret, ...]:
+    found = ledger.listed(session)
+    ledger.settle(session, found)
+    return found
 
 
 def _status(session: Session) -> Status | None:
@@ -229,12 +249,8 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
     tokens = _tokens(session, wishes, found, drawer, needed=TOKENS in needed_there)
     send_keys = keys if KEYS not in found.names or wishes.keys_file else None
     send_tokens = tokens if TOKENS not in found.names or wishes.tokens_file else None
-    kept = (
-        secrets.kept_tokens(drawer.record().known, send_tokens.issued, GRACE_SECONDS, time.time())
-        if send_tokens and TOKENS in found.names
-        else ()
-    )
-    new = New(send_keys, send_tokens, kept)
+    known = ledger.known(drawer.record(), found.secrets) if TOKENS in found.names else ()
+    new = New(send_keys, send_tokens, secrets.in_grace(known, send_tokens, GRACE_SECONDS) if send_tokens else ())
     values = {KEYS: keys, TOKENS: tokens}
     hub = {
         name: each.text
@@ -244,7 +260,7 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
     for name, flag in ((KEYS, "--keys-file"), (TOKENS, "--tokens-file")):
         value = values[name]
         # GitHub's copy is sent to Fly one day: it must not be whatever this shell happens to hold.
-        if name in hub and name not in new.secrets and value and not credentials.sent(drawer.record(), name, value):
+        if name in hub and name not in new.secrets and value and not ledger.sent(drawer.record(), name, value):
             del hub[name]
             session.console.say(
                 f"{name} at GitHub is left alone: whether Fly has this one is not known; {flag} F sets both"
@@ -290,7 +306,7 @@ def _tokens(session: Session, wishes: Wishes, found: Found, drawer: Drawer, *, n
     missing = TOKENS not in found.names
     if not (missing or wishes.tokens_file or needed):
         return None
-    text = credentials.given(session, TOKENS, wishes.tokens_file, "--tokens-file") or credentials.kept_token(drawer)
+    text = credentials.given(session, TOKENS, wishes.tokens_file, "--tokens-file") or ledger.kept_token(drawer)
     if not text.strip():
         if not missing:
             return None
@@ -361,17 +377,6 @@ def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
         scale.edit(session, [("", "primary_region", wishes.region)])
 
 
-def _send_secrets(session: Session, drawer: Drawer, found: Found, plan: Plan) -> str:
-    """Stage what is new; the token to test with, if any is known."""
-    if plan.new.secrets:
-        secrets.stage(session, drawer, plan.new)
-    if plan.new.tokens:
-        return next(iter(credentials.plain_tokens(plan.new.tokens.text)), "")
-    known, staged = credentials.known_token(session), {each.digest for each in drawer.record().staged}
-    # What an earlier run staged goes out now, and the token of before with it.
-    return known if not staged or credentials.digest_of(known) in staged else ""
-
-
 def _addresses(session: Session, found: Found) -> None:
     """Before the first deployment, so that there is no doubt whether flyctl will."""
     if not found.kinds & V4:
@@ -382,7 +387,7 @@ def _addresses(session: Session, found: Found) -> None:
         session.done("ips", "an IPv6")
 
 
-def _release(session: Session, drawer: Drawer, wishes: Wishes, found: Found, plan: Plan, token: str) -> None:
+def _release(session: Session, wishes: Wishes, found: Found, plan: Plan, token: str) -> None:
     """Deploy where it is due, restart where only secrets are new, scale; test every machine at the end in any case."""
     tested = False
     if not found.settled(wishes.image):
@@ -391,8 +396,7 @@ def _release(session: Session, drawer: Drawer, wishes: Wishes, found: Found, pla
         tested = True
     elif _pending(found, plan.new):
         secrets.push_to_machines(session)
-    if not session.dry_run and drawer.record().staged:
-        credentials.rolled_out(drawer, time.time())
+    ledger.rolled_out(session)
     tested &= not _scaled(session, wishes, found)
     if not tested and not session.dry_run:
         with session.console.progress("testing each machine"):
@@ -457,7 +461,7 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
 def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> dict[str, Any]:
     """How to use what is there now. The token is shown to whoever reads standard output, and to nothing else."""
     base = f"{session.url}/v1"
-    made = credentials.kept_token(drawer)
+    made = ledger.kept_token(drawer)
     where = str(drawer.token_file.relative_to(session.folder)) if made else ""
     if session.console.shows:
         # What a CI job prints is kept, and read by many.

@@ -30,7 +30,6 @@ class Machine:
     state: str
     region: str
     image: str
-    digest: str
     release: int
     checks: tuple[Check, ...]
     size: str
@@ -138,7 +137,6 @@ def machine(answer: Row) -> Machine:
         state=str(answer.get("state", "")),
         region=str(answer.get("region", "")),
         image=str(config.get("image") or _reference(reference)),
-        digest=str(reference.get("digest") or ""),
         release=int(found) if found.isdecimal() else 0,
         checks=tuple(
             Check(str(each.get("name", "")), str(each.get("status", "")), str(each.get("output", "")))

@@ -16,6 +16,7 @@ PATIENCE_SECONDS = 90.0
 """A new address and a certificate may take a while to be known everywhere."""
 DOOR_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
+NOTHING_RUNS = "no machine runs"
 ONE_MACHINE = "Fly-Force-Instance-Id"
 LOST = frozenset(["dry", "revoked"])
 """States that a Poe key does not leave by itself; one that is limited or rests is back in a while."""
@@ -74,7 +75,7 @@ def ask(
     seconds = PATIENCE_SECONDS if patience is None else patience
     if identified():
         started = [each for each in machines if each.state == "started"]
-        with ThreadPoolExecutor(max_workers=8) as pool:
+        with ThreadPoolExecutor(max_workers=32) as pool:
             return list(
                 pool.map(
                     lambda each: _patiently(lambda: _ask_one(session, each, expected, answer), seconds),
@@ -88,7 +89,7 @@ def ask(
 def problems(session: Session, machines: Sequence[Machine], expected: Expected) -> list[str]:
     """What the whole smoke test found wrong, one line each: every machine, the open door, the closed door."""
     if not any(each.state == "started" for each in machines):
-        return ["no machine runs"]
+        return [NOTHING_RUNS]
     seen = ask(session, machines, expected)
     found = [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
     for each in seen:
@@ -98,6 +99,11 @@ def problems(session: Session, machines: Sequence[Machine], expected: Expected) 
         found.append(f"machines run different versions: {', '.join(sorted({each.version for each in seen}))}")
     # Again after a moment where it fails: one lost packet must not undo a deployment.
     return found or waiting.until(lambda: _door_problems(session, expected), lambda wrong: not wrong, DOOR_SECONDS)
+
+
+def knock(session: Session) -> None:
+    """One request to nobody in particular, whatever comes of it."""
+    http.get(f"{base_url(session)}/health", seconds=ANSWER_SECONDS)
 
 
 def refuses(session: Session, token: str) -> bool:

@@ -279,7 +279,7 @@ def test_a_token_that_staged_ones_take_the_place_of_undoes_nothing(running: Desk
     ended = running.run("deploy", "--image", NEXT, ACCESS_TOKENS=f"team:{TOKEN}")
     assert ended.code == 0, ended.err
     assert images(running) == {NEXT}
-    assert "tokens that wait on Fly take the place of the one at hand" in ended.err
+    assert "tokens that wait on Fly replace the one at hand" in ended.err
 
 
 def test_a_token_that_the_new_release_refuses_fails_the_smoke_test(
@@ -312,7 +312,9 @@ def test_two_at_once_are_one_too_many(running: Desk) -> None:
     assert (ended.code, ended.line) == (2, f"another task is changing {APP} right now; wait until it is done")
 
 
-def test_an_interrupted_deployment_says_how_to_go_on(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployment_that_was_interrupted_before_it_began_changed_nothing(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from infra import deploy
 
     def interrupt(*_: Any) -> None:
@@ -321,7 +323,29 @@ def test_an_interrupted_deployment_says_how_to_go_on(running: Desk, monkeypatch:
     monkeypatch.setattr(deploy, "_run_deploy", interrupt)
     ended = running.run("deploy", "--image", NEXT)
     assert ended.code == 130
-    assert "`./dev status` shows what runs, `./dev rollback` goes back" in ended.line
+    assert "nothing was changed" in ended.line
+
+
+@pytest.mark.parametrize("where", ["flyctl deploy", "the smoke test", "going back"])
+def test_an_interrupted_deployment_is_not_called_undone(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    if where == "flyctl deploy":
+        monkeypatch.setattr(Fly, "deploy", interrupt)
+    if where == "the smoke test":
+        monkeypatch.setattr("infra.smoke.problems", interrupt)
+    if where == "going back":
+        running.change(lambda state: state["sick_images"].append(BAD))
+        monkeypatch.setattr("infra.deploy._saved", interrupt)
+    ended = running.run("deploy", "--image", BAD)
+    assert (ended.code, ended.line) == (
+        130,
+        "interrupted; begun: flyctl deploy (`./dev status` shows what runs, `./dev rollback` goes back). "
+        "The same command goes on from there.",
+    )
 
 
 def test_rollback_takes_the_newest_other_image(running: Desk) -> None:
@@ -370,6 +394,50 @@ def test_rollback_without_an_earlier_image(desk: Desk) -> None:
     assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS).code == 0
     ended = desk.run("rollback", "--yes")
     assert (ended.code, ended.line) == (3, "there is no earlier release with another image")
+
+
+def stopped(desk: Desk) -> None:
+    desk.change(lambda state: [each.update(state="stopped") for each in state["apps"][APP]["machines"]])
+
+
+def test_stopped_machines_are_woken_to_be_tested(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    stopped(running)
+
+    def start(_: Any) -> None:
+        running.change(lambda state: state["apps"][APP]["machines"][0].update(state="started"))
+
+    monkeypatch.setattr("infra.smoke.knock", start)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+
+
+def test_machines_that_nobody_can_wake_prove_nothing(running: Desk) -> None:
+    stopped(running)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 1
+    assert "are stopped, as they were before, so that nothing could be tested" in ended.line
+
+
+def test_machines_that_stop_with_a_new_image_are_a_bad_deployment(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An image that ends at once: Fly gives up restarting it."""
+    real = Fly.deploy
+
+    def stop(fly: Fly) -> str:
+        told = real(fly)
+        bad = fly.flags["--image"] == BAD
+        for machine in fly.app["machines"]:
+            machine["state"] = "stopped" if bad else "started"
+        return told
+
+    monkeypatch.setattr(Fly, "deploy", stop)
+    ended = running.run("deploy", "--image", BAD)
+    assert ended.code == 1
+    assert "no machine runs" in ended.line
+    assert "v2 serves again" in ended.line
+    assert images(running) == {GOOD}
 
 
 def test_more_machines_than_before_are_told(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_grace_for_tokens_that_nobody_remembers_needs_the_old_file(running: Desk
     new = running.write("new", f"team:{NEXT_TOKEN}")
     ended = running.run("secrets", "--yes", "--tokens-file", new)
     assert ended.code == 3
-    assert "name them with --old-tokens-file F, or say so with --grace 0" in ended.line
+    assert "takes them by --old-tokens-file F, or ends them by --grace 0" in ended.line
     assert running.writes() == []
     ended = running.run(
         "secrets", "--yes", "--tokens-file", new, "--old-tokens-file", running.write("old", f"team:{TOKEN}")
@@ -316,6 +316,29 @@ def test_remove(running: Desk) -> None:
     running.forget()
     ended = running.run("secrets.remove", "--name", "OLD", "--yes")
     assert (ended.code, ended.out, running.writes()) == (0, f"{APP} has no secret OLD\n", [])
+
+
+def test_a_removal_that_was_cut_short_is_finished(running: Desk) -> None:
+    """Fly no longer lists it, while the machines still run with it."""
+    running.change(lambda state: state["apps"][APP]["secrets"].update(OLD={"value": "x"}))
+    assert running.run("deploy", "--image", running.app["machines"][0]["image"]).code == 0
+    running.fault("secrets deploy", "unreachable")
+    assert running.run("secrets.remove", "--name", "OLD", "--yes").code == 1
+    assert "OLD" in running.app["machines"][0]["secrets"]
+    ended = running.run("secrets.remove", "--name", "OLD", "--yes")
+    assert ended.code == 0, ended.err
+    assert "OLD" not in running.app["machines"][0]["secrets"]
+    running.forget()
+    assert running.run("secrets.remove", "--name", "OLD", "--yes").code == 0
+    assert running.writes() == []
+
+
+def test_a_secret_of_an_app_without_machines_can_be_removed(desk: Desk) -> None:
+    assert desk.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+    desk.change(lambda state: state["apps"][APP]["machines"].clear())
+    desk.change(lambda state: state["apps"][APP]["secrets"].update(OLD={"value": "x"}))
+    assert desk.run("secrets.remove", "--name", "OLD", "--yes").code == 0
+    assert "OLD" not in desk.app["secrets"]
 
 
 @pytest.mark.parametrize(
