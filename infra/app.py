@@ -5,12 +5,15 @@ from __future__ import annotations
 import webbrowser
 from typing import Any
 
+from invoke import Exit
+
 from infra import shapes
 from infra.fly import FlyError, json_values, wrong_use
 from infra.fly_task import fly_task
 from infra.refusal import Refusal
 from infra.session import Session
 from infra.shapes import Machine
+from infra.task import INTERRUPTED
 
 LOG_SECONDS = 15.0
 FOLLOW_SECONDS = 12 * 3600.0
@@ -66,8 +69,10 @@ def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
 
     Runs: flyctl logs --no-tail
     """
-    if follow and not session.dry_run and session.console.shows:
-        session.fly.stream("logs", session.console.line, app=session.app, seconds=FOLLOW_SECONDS)
+    if follow and session.as_json:
+        raise wrong_use("--follow goes on without an end, and --json answers with one value: leave one of them out")
+    if follow and not session.dry_run:
+        _follow(session)
         return []
     found = [{key: each.get(key, "") for key in ENTRY} for each in json_values(_lately(session))]
     for each in found:
@@ -75,6 +80,27 @@ def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
     if not found:
         session.console.line("the machines said nothing lately")
     return found
+
+
+def _follow(session: Session) -> None:
+    unread = False
+
+    def hear(line: str) -> None:
+        nonlocal unread
+        try:
+            session.console.line(line)
+        except BrokenPipeError:
+            unread = True
+            raise
+
+    try:
+        session.fly.stream("logs", hear, app=session.app, seconds=FOLLOW_SECONDS)
+    except KeyboardInterrupt:
+        raise Exit(None, code=INTERRUPTED) from None  # as it was meant to end
+    except FlyError:
+        if unread:
+            raise BrokenPipeError from None
+        raise
 
 
 def _lately(session: Session) -> str:

@@ -152,10 +152,15 @@ class Console:
 
     def _print(self, text: str, terminal: rich.console.Console | None, plain: Any) -> None:
         clean = "\n".join(self._redact(line) for line in text.split("\n"))
-        if terminal is not None:
-            terminal.print(clean, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(clean, file=plain, flush=True)
+        try:
+            if terminal is not None:
+                terminal.print(clean, markup=False, highlight=False, soft_wrap=True)
+            else:
+                print(clean, file=plain, flush=True)
+        except OSError:
+            # Nobody reads any more. What is said beside the answer must not end a deployment half-way.
+            if plain is not sys.stderr:
+                raise
 
 
 def asks() -> bool:

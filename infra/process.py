@@ -131,4 +131,7 @@ def _read(pipe: IO[bytes], lines: list[bytes], hear: Hear | None) -> None:
             if size <= LARGEST_OUTPUT_BYTES:
                 lines.append(line)
             if hear is not None:
-                hear(line.decode("utf-8", "replace").rstrip("\r\n"))
+                try:
+                    hear(line.decode("utf-8", "replace").rstrip("\r\n"))
+                except BrokenPipeError:
+                    return  # nobody reads what was heard: the program meets the same, and ends

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 
+from infra import process
+from infra.process import Finished
 from tests.infra.flying import APP, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
@@ -50,11 +53,40 @@ def test_logs_that_are_followed_come_as_they_are(running: Desk) -> None:
     assert running.calls("logs") == [f"logs --app={APP}"]
 
 
+def test_a_log_without_an_end_is_no_json_value(running: Desk) -> None:
+    ended = running.run("logs", "--follow", "--json")
+    assert (ended.code, running.children) == (2, [])
+    assert ended.line.startswith("--follow goes on without an end")
+
+
+def test_ctrl_c_ends_what_is_followed_without_a_word(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("infra.fly.Fly.stream", interrupted)
+    ended = running.run("logs", "--follow")
+    assert (ended.code, ended.err) == (130, "")
+
+
+def test_who_follows_no_further_ends_it(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./dev logs --follow | head`: the reader of flyctl's lines goes, and flyctl with it."""
+
+    def unread(*_: Any) -> None:
+        raise BrokenPipeError
+
+    def start(argv: Any, *, hear: Any, **_: Any) -> Finished:
+        with contextlib.suppress(BrokenPipeError):
+            hear("a line")
+        return Finished(-13)
+
+    monkeypatch.setattr("infra.console.Console.line", unread)
+    monkeypatch.setattr(process, "run", start)
+    ended = running.run("logs", "--follow")
+    assert (ended.code, ended.err) == (141, "")
+
+
 def test_a_silent_app_has_no_log(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """flyctl waits for the first entry as long as there is none."""
-    from infra import process
-    from infra.process import Finished
-
     real = running.start
 
     def start(argv: Any, **more: Any) -> Finished:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import select
@@ -124,6 +125,25 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(Exit, match="give --yes to go on without a question") as refused:
             Console(Redactor()).confirm("Go on?", yes=False)
     assert refused.value.code == 2
+
+
+def test_what_is_said_beside_the_answer_ends_no_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`./dev deploy 2>&1 | head` must not leave a deployment half-way; an answer that nobody takes may end it."""
+
+    class Closed(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stderr", Closed())
+    monkeypatch.setattr("sys.stdout", Closed())
+    console = Console(Redactor())
+    console.say("a")
+    console.done("a", "b")
+    console.hear("a")
+    with console.progress("a"):
+        pass
+    with pytest.raises(BrokenPipeError):
+        console.line("a")
 
 
 def test_scripts_get_one_value_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,17 @@ def test_lines_are_heard_as_they_come() -> None:
     assert heard[1][1] - heard[0][1] > 0.2
 
 
+def test_one_that_nobody_hears_any_more_ends(capfd: pytest.CaptureFixture[str]) -> None:
+    """As one that `| head` leaves."""
+
+    def unread(_: str) -> None:
+        raise BrokenPipeError
+
+    done = python("import time\nwhile True: print('x' * 1000, flush=True); time.sleep(0.01)", hear=unread)
+    assert (done.timed_out, done.code != 0) == (False, True)
+    assert capfd.readouterr().err == ""
+
+
 def test_a_program_that_takes_too_long_is_told_to_stop(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time\n"
