@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import io
+import os
 import re
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
@@ -21,6 +25,10 @@ RELAYED = ("bench",)
 """Tasks that are another program's command line: every word after their name is for that program."""
 MISSING_VALUE = re.compile(r"Flag '?<Argument: ([\w-]+).* needed value")
 UNKNOWN_WORD = re.compile(r"No idea what '(.*)' is!")
+MEANINGLESS = ("command-timeout", "config", "dry", "echo", "hide", "prompt-for-sudo-password", "pty", "warn-only")
+"""invoke's own flags for commands that it runs itself. Ours run none by it: `--dry` before `deploy` would deploy."""
+BROKEN_PIPE = 141
+"""As a shell tells a program that was ended by SIGPIPE."""
 
 
 class Tasks(Program):
@@ -33,15 +41,20 @@ class Tasks(Program):
             self._steps(argv)
         except ParseError as error:
             code = ExitCode.WRONG_USE
-            print(f"{self.binary}: {self._plainly(error)}", file=sys.stderr)
+            _say(f"{self.binary}: {self._plainly(error)}")
         except Exit as error:
             code = error.code
             if error.message:
-                print(error.message, file=sys.stderr)
+                _say(error.message)
         except UnexpectedExit as error:
             code = error.result.exited
         except KeyboardInterrupt:
             code = INTERRUPTED
+        except BrokenPipeError:  # `./dev logs | head`: whoever read has enough
+            code = BROKEN_PIPE
+        except OSError as error:  # a full disk, a folder that may not be written
+            code = ExitCode.FAILED
+            _say(f"{self.binary}: {_of_system(error)}")
         if exit:
             sys.exit(code)
 
@@ -56,6 +69,7 @@ class Tasks(Program):
         self.create_config()
         try:
             self.parse_core(argv)
+            self._refuse_what_would_be_ignored()
             self.parse_collection()
             self.parse_tasks()
         except ValueError as error:  # invoke lets the conversion of `--machines two` escape as it is
@@ -68,6 +82,20 @@ class Tasks(Program):
             raise
         self.update_config()
         self.execute()
+
+    def _refuse_what_would_be_ignored(self) -> None:
+        given = [name for name in MEANINGLESS if self.args[name].value != self.args[name].default]
+        if given:
+            hint = "; did you mean --dry-run, behind the task's name?" * (given[0] == "dry")
+            raise ParseError(f"--{given[0]} means nothing to these tasks{hint}")
+        if self.argv[1:2] and self.argv[1] in RELAYED:
+            return
+        if self.core.remainder:
+            raise ParseError(f"unknown word {shlex.quote(self.core.remainder)}; no task takes words behind --")
+        # `--app "$APP"` with nothing in APP must not act on fly.toml's app instead.
+        for before, word in zip(self.argv, self.argv[1:], strict=False):
+            if not word or (word.startswith("--") and word.endswith("=")):
+                raise ParseError(f"{word.rstrip('=') or before} needs a value, and got an empty one")
 
     def _plainly(self, error: ParseError) -> str:
         """invoke's sentence in terms of what was typed."""
@@ -102,7 +130,9 @@ class Tasks(Program):
         if common:
             print(f"Tasks marked * act on the app at Fly.io and also take {common}")
         marked = {self.collection[name].body for name in self._of_fly()}
-        for heading, tasks in groupby(_by_module(self.scoped_collection), key=lambda named: _heading(named[1])):
+        inside = f"{self.list_root}." if self.list_root else ""  # `--list certs` is about one topic
+        listed = (named for named in _by_module(self.collection) if named[0].startswith(inside))
+        for heading, tasks in groupby(listed, key=lambda named: _heading(named[1])):
             print(f"\n{heading}")
             for name, task in tasks:
                 own = [_shape(flag) for flag in self._flags(name) if not (task.body in marked and flag.name in COMMON)]
@@ -163,12 +193,49 @@ def _meaning(flag: Argument) -> str:
     return text.partition(":")[2].strip() or text
 
 
+def _say(line: str) -> None:
+    """A line on standard error, where anybody still reads it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr)
+
+
+def _of_system(error: OSError) -> str:
+    return ": ".join(filter(None, (str(error.filename or ""), error.strerror or type(error).__name__)))
+
+
+def leave(code: int) -> None:
+    """End the process with this code, whoever still reads its output or not, and whatever threads are left behind.
+
+    One that waits for a name server or a machine would hold it for as long; the task did not wait for it either.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError as error:
+            # Python itself flushes once more at its end, and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if not isinstance(error, BrokenPipeError):
+                code = code or ExitCode.FAILED
+                _say(f"./dev: {_of_system(error)}")
+            elif stream is sys.stdout:
+                code = code or BROKEN_PIPE
+    if threading.active_count() > 1:
+        os._exit(code)
+    sys.exit(code)
+
+
 def main() -> None:
     """Run `tasks.py` under our rules."""
     import tasks
 
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, io.UnsupportedOperation):
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a mark that a terminal lacks is no failure
     process.heed_signals()
-    Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run()
+    try:
+        Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run()
+    except SystemExit as ended:
+        leave(int(ended.code or 0))
 
 
 if __name__ == "__main__":

@@ -96,7 +96,8 @@ def test_remove(running: Desk) -> None:
 @pytest.mark.parametrize(
     ("host", "line"),
     [
-        ("", "--host HOST is missing"),
+        ("", "--host needs a value"),
+        (" ", "--host HOST is missing"),
         ("https://api.example.com", "leave scheme, port and path out"),
         ("api.example.com:443", "leave scheme, port and path out"),
         ("api.example.com/v1", "leave scheme, port and path out"),

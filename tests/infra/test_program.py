@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import resource
 import shlex
 import subprocess
@@ -13,10 +15,11 @@ import pytest
 from invoke import Collection, Context
 
 import tasks
-from infra.program import Tasks
+from infra.program import BROKEN_PIPE, Tasks
 from infra.task import ExitCode, end, task
 
 Run = Callable[..., tuple[int, str, str]]
+SENSELESS = "means nothing to these tasks"
 
 
 def pretend_tasks() -> Collection:
@@ -81,6 +84,13 @@ def test_a_task_that_is_done_exits_0(run: Run) -> None:
         (("scale", "surplus"), "./dev: unknown word surplus; ./dev --list shows what there is"),
         (("--help", "scael"), "./dev: unknown word scael; did you mean scale?"),
         (("--list", "nowhere"), "./dev: Sub-collection 'nowhere' not found!"),
+        (("--dry", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
+        (("-R", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
+        (("-f", "/nowhere", "scale"), f"./dev: --config {SENSELESS}"),
+        (("-T", "1", "scale"), f"./dev: --command-timeout {SENSELESS}"),
+        (("scale", "--host="), "./dev: --host needs a value, and got an empty one"),
+        (("scale", "--host", ""), "./dev: --host needs a value, and got an empty one"),
+        (("scale", "--", "--dry-run"), "./dev: unknown word --dry-run; no task takes words behind --"),
     ],
 )
 def test_wrong_use_is_one_line_and_exits_2(run: Run, words: tuple[str, ...], line: str) -> None:
@@ -110,6 +120,13 @@ def test_help_shows_the_docstring_and_each_flag(run: Run) -> None:
     assert "--no-github" in shown
 
 
+def test_the_list_of_one_topic_has_its_tasks_by_their_whole_names(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", "--list", "certs"])
+    shown = [line.split()[0] for line in capsys.readouterr().out.splitlines() if re.match(r"  \w", line)]
+    assert (ended.value.code, shown) == (0, ["certs", "certs.add", "certs.check", "certs.remove"])
+
+
 @pytest.mark.parametrize("words", [(), ("--list",), ("--help",)], ids=["nothing", "list", "help"])
 def test_the_list_has_every_task_with_its_flags_and_first_line(run: Run, words: tuple[str, ...]) -> None:
     code, shown, _ = run(*words)
@@ -137,6 +154,69 @@ def test_every_task_says_in_one_line_what_it_does() -> None:
     for name in tasks.namespace.task_names:
         summary = (tasks.namespace[name].__doc__ or "").strip().partition("\n")[0]
         assert summary.endswith("."), name
+
+
+def test_who_reads_no_further_causes_no_complaint(root: Path) -> None:
+    """`./dev --list | head`."""
+    command = [sys.executable, "-m", "infra.program", "--list"]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout
+        running.stdout.close()
+        _, told = running.communicate(timeout=20)
+    assert (running.returncode, told) == (BROKEN_PIPE, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_answer_that_cannot_be_written_is_a_failure_in_one_line(root: Path) -> None:
+    command = [sys.executable, "-m", "infra.program", "--list"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, cwd=root, stdout=full, stderr=subprocess.PIPE, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (1, b"./dev: No space left on device\n")
+
+
+def test_a_reader_that_leaves_in_the_middle_ends_the_task() -> None:
+    @task
+    def speak(c: Context) -> None:
+        """Speak to nobody."""
+        raise BrokenPipeError
+
+    with pytest.raises(SystemExit) as ended:
+        Tasks(name="./dev", binary="./dev", namespace=Collection(speak)).run(["./dev", "speak"])
+    assert ended.value.code == BROKEN_PIPE
+
+
+def test_a_folder_that_may_not_be_written_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @task
+    def keep(c: Context) -> None:
+        """Keep something."""
+        raise PermissionError(13, "Permission denied", ".poe-proxy")
+
+    with pytest.raises(SystemExit) as ended:
+        Tasks(name="./dev", binary="./dev", namespace=Collection(keep)).run(["./dev", "keep"])
+    assert (ended.value.code, capsys.readouterr().err) == (1, "./dev: .poe-proxy: Permission denied\n")
+
+
+def test_a_terminal_without_our_marks_is_no_failure(root: Path) -> None:
+    command = [sys.executable, "-m", "infra.program", "--list"]
+    environ = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=root, env=environ, capture_output=True, text=True, timeout=20, check=True)
+    assert "./dev TASK [--flags] ?" in done.stdout
+
+
+HANGS = """
+import sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from infra import program
+ThreadPoolExecutor(1).submit(time.sleep, 30)
+print("told")
+program.leave(4)
+"""
+
+
+def test_a_thread_that_is_left_behind_does_not_hold_the_program(root: Path) -> None:
+    """Python waits for those of a pool at its end, such as one that waits for a name server."""
+    done = subprocess.run([sys.executable, "-c", HANGS], cwd=root, capture_output=True, timeout=15, check=False)
+    assert (done.returncode, done.stdout) == (4, b"told\n")
 
 
 def test_the_list_comes_at_once(root: Path) -> None:
