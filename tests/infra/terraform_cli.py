@@ -32,8 +32,9 @@ def write(environment: Path, **values: str) -> None:
     file = environment / "main.tf"
     text = file.read_text()
     for name, value in values.items():
-        text, times = re.subn(rf"^( *{name} +=).*", lambda line, new=value: f"{line[1]} {new}", text, 1, re.MULTILINE)
-        assert times == 1, name
+        found = re.search(rf"^ *{name} += (.*)$", text, re.MULTILINE)
+        assert found, name
+        text = text[: found.start(1)] + value + text[found.end(1) :]
     file.write_text(text)
 
 
