@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from invoke import Exit
 
-from infra import credentials, environ, fly_toml, ledger, service, shapes, smoke, waiting
+from infra import credentials, earlier, environ, fly_toml, ledger, service, shapes, smoke, waiting
+from infra.earlier import Before
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.refusal import Refusal
@@ -30,15 +29,6 @@ HEALTH_SECONDS = 60.0
 CUT_OFF = (Refusal.UNREACHABLE, Refusal.BROKEN, Refusal.BUSY, Refusal.TIMEOUT)
 # flyctl's smoke check only watches for crashes, 10 s a machine; its check of the name asks 8.8.8.8 and nobody else.
 QUIET = ("--yes", "--smoke-checks=false", "--dns-checks=false")
-
-
-@dataclass(frozen=True, slots=True)
-class Before:
-    """What served until now: the release to go back to, if any, its configuration and the machines."""
-
-    release: Release | None
-    config: str
-    machines: tuple[Machine, ...]
 
 
 @fly_task(
@@ -80,16 +70,17 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
         found = [] if session.dry_run else _problems(session, Expected(release.image, token=token, keys=False))
         if found:
             raise Exit(f"v{release.version} was put in place, but: {'; '.join(found)}; `./dev logs` shows more", code=1)
-        ledger.rolled_out(session)
+        _settled(session)
         session.done("rollback", f"v{release.version} serves again ({release.image})")
         return {"app": session.app, "version": release.version, "image": release.image}
 
 
 def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strategy: str, token: str) -> dict[str, Any]:
     """Deploy over these machines; the answer of the task. Raises with the earlier release serving where it fails."""
-    before = _remember(session, machines)
+    before = earlier.look(session, machines)
     words = _what(session, image)
     problem, passing = "", False
+    earlier.keep(session, before, deployments=1)
     try:
         _run_deploy(session, words, strategy)
     except FlyError as failed:
@@ -108,7 +99,7 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         )
     if found:
         _back(session, before, found)
-    ledger.rolled_out(session)
+    _settled(session)
     if problem:
         session.console.say(f"{problem}. But every machine runs the new release, and is ready")
     after = shapes.status(session.fly.json("status", app=session.app))
@@ -209,24 +200,6 @@ def _machines(session: Session) -> tuple[Machine, ...]:
     return shapes.status(session.fly.json("status", app=session.app)).machines
 
 
-def _remember(session: Session, machines: Sequence[Machine]) -> Before:
-    if not machines:
-        return Before(None, "", ())
-    listed = shapes.releases(session.fly.json("releases", app=session.app))
-    running = [each for each in listed if each.complete and each.image]
-    images = [each.image for each in machines]
-    # What most machines run, where it is a release that went through; a failed one before us may have left a mix.
-    served = next((each for each in running if any(same_image_as(each, image) for image in images)), None)
-    release = served or (running[0] if running else None)
-    config = session.fly.text("config show", app=session.app) if release else ""
-    return Before(release, config, tuple(machines))
-
-
-def same_image_as(release: Release, image: str) -> bool:
-    """Whether a machine runs a release's image."""
-    return shapes.same_image(release.image, image)
-
-
 def _what(session: Session, image: str) -> list[str]:
     """The part of the command that says what to deploy, and that one machine is enough for a start."""
     if image:
@@ -267,21 +240,39 @@ def _run_deploy(session: Session, words: list[str], strategy: str, config: Seque
         session.fly.text("deploy", *words, f"--strategy={strategy}", *config, *QUIET, app=session.app)
 
 
+def _settled(session: Session) -> None:
+    """What runs is tested: it is what to go back to from now on, and runs with the secrets that waited."""
+    if not session.dry_run:
+        session.drawer.forget_before()
+        ledger.rolled_out(session)
+
+
 def _problems(session: Session, expected: Expected) -> list[str]:
-    """What is wrong with what runs now."""
+    """What is wrong with what runs now. One question that Fly does not answer must not undo a deployment."""
     with session.console.progress("testing each machine"):
-        machines = wait_healthy(session)
-        unhealthy = [
-            f"machine {each.id} is {each.state}, {_failing(each)}"
-            for each in machines
-            if not each.healthy and each.state != "stopped"
-        ]
-        images = {each.image for each in machines}
-        if unhealthy:
-            return unhealthy
-        if len(images) > 1:
-            return [f"machines run different images: {', '.join(sorted(images))}"]
-        return smoke.problems(session, machines, expected)
+        try:
+            return _seen_problems(session, expected)
+        except FlyError as failed:
+            session.console.say(f"{failed.message}; asking again")
+        try:
+            return _seen_problems(session, expected)
+        except FlyError as failed:
+            return [str(failed.message)]
+
+
+def _seen_problems(session: Session, expected: Expected) -> list[str]:
+    machines = wait_healthy(session)
+    unhealthy = [
+        f"machine {each.id} is {each.state}, {_failing(each)}"
+        for each in machines
+        if not each.healthy and each.state != "stopped"
+    ]
+    images = {each.image for each in machines}
+    if unhealthy:
+        return unhealthy
+    if len(images) > 1:
+        return [f"machines run different images: {', '.join(sorted(images))}"]
+    return smoke.problems(session, machines, expected)
 
 
 def _failing(machine: Machine) -> str:
@@ -299,10 +290,12 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
         )
     try:
         if _untouched(session, before):
+            session.drawer.forget_before()
             raise Exit(f"{reason}. Nothing was changed: v{release.version} serves ({release.image})", code=1)
         session.console.say(f"{reason}; going back to v{release.version}")
+        earlier.keep(session, before, deployments=2)
         with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
-            _run_deploy(session, [f"--image={release.image}"], "rolling", _saved(before.config, Path(folder)))
+            _run_deploy(session, [f"--image={release.image}"], "rolling", earlier.configuration(before, Path(folder)))
         still = _problems(session, Expected(release.image, keys=False))
     except FlyError as failed:
         still = [str(failed.message)]
@@ -310,15 +303,17 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
         raise Exit(
             f"{reason}. Going back to v{release.version} failed too: {'; '.join(still)}; try `./dev rollback`", code=1
         )
-    ledger.rolled_out(session)
+    _settled(session)
     raise Exit(f"{reason}. v{release.version} serves again ({release.image})", code=int(ExitCode.FAILED))
 
 
 def _untouched(session: Session, before: Before) -> bool:
-    """Whether every machine is as it was: the deployment failed before it reached any."""
+    """Whether every machine is as it was, and well: the deployment failed before it reached any."""
     machines = _machines(session)
     seen, known = ({(each.id, each.release, each.image) for each in listed} for listed in (machines, before.machines))
-    return seen == known and all(each.healthy for each in machines if each.state != "stopped")
+    return (
+        seen == known and before.serves(machines) and all(each.healthy for each in machines if each.state != "stopped")
+    )
 
 
 def _all_new(session: Session, before: Before) -> bool:
@@ -326,17 +321,6 @@ def _all_new(session: Session, before: Before) -> bool:
     newest = max((each.release for each in before.machines), default=0)
     machines = _machines(session)
     return bool(machines) and all(each.release > newest for each in machines)
-
-
-def _saved(config: str, folder: Path) -> list[str]:
-    """The earlier configuration as a file: what failed may be today's fly.toml."""
-    try:
-        values = json.loads(config)
-    except ValueError:
-        return []
-    path = folder / "fly.json"
-    path.write_text(json.dumps(values), "utf-8")
-    return [f"--config={path}"]
 
 
 def _compare_counts(session: Session, before: Before, machines: Sequence[Machine]) -> None:
@@ -362,6 +346,6 @@ def _chosen(listed: Sequence[Release], machines: Sequence[Machine], wanted: int)
         return release
     running = [each.image for each in machines]
     for release in listed:
-        if release.complete and release.image and not any(same_image_as(release, image) for image in running):
+        if release.complete and release.image and not any(shapes.same_image(release.image, image) for image in running):
             return release
     raise Exit("there is no earlier release with another image", code=int(ExitCode.NOT_SET_UP))

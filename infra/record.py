@@ -1,6 +1,7 @@
 """What is remembered of an app in `.poe-proxy/`, since Fly's secrets cannot be read back.
 
-Digests of the access tokens given out, the token that `setup` made, a deploy token until it is stored elsewhere.
+Digests of the access tokens given out, the token that `setup` made, a deploy token until it is stored elsewhere, what
+served before a deployment until that is tested.
 The folder is its owner's alone and ignores itself in git.
 """
 
@@ -134,9 +135,25 @@ class Drawer:
         """It is kept elsewhere now."""
         self.deploy_token_file.unlink(missing_ok=True)
 
+    @property
+    def _before_file(self) -> Path:
+        return self._folder / f"{self._app}.before.json"
+
+    def before(self) -> str:
+        """What served before a deployment whose end nobody has seen; empty for none."""
+        return _text_of(self._before_file)
+
+    def keep_before(self, text: str) -> None:
+        """Keep it until the deployment is tested or undone."""
+        self._write(self._before_file, text)
+
+    def forget_before(self) -> None:
+        """Its end was seen."""
+        self._before_file.unlink(missing_ok=True)
+
     def forget(self) -> None:
         """Remove everything of this app."""
-        for path in (self._file, self.token_file, self.deploy_token_file):
+        for path in (self._file, self._before_file, self.token_file, self.deploy_token_file):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager

@@ -18,6 +18,7 @@ from infra import (
     deploy,
     deploy_token,
     doctor,
+    earlier,
     github,
     ledger,
     regions,
@@ -72,6 +73,7 @@ class Found:
     github_reason: str = ""
     github_app: str = ""
     deploy_tokens: tuple[shapes.DeployToken, ...] = ()
+    untested: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -84,9 +86,10 @@ class Found:
         return self.status.machines if self.status else ()
 
     def settled(self, image: str) -> bool:
-        """Whether the newest release went through, on every machine, with the image that is asked for."""
+        """Whether the newest release went through, tested, on every machine, with the image that is asked for."""
         return (
             bool(self.machines and self.releases and self.releases[0].complete)
+            and not self.untested
             and len({each.image for each in self.machines}) == 1
             and (not image or shapes.same_image(self.machines[0].image, image))
         )
@@ -186,14 +189,16 @@ def _look(session: Session, wishes: Wishes) -> Found:
         if wishes.organization not in ("", status.organization):
             raise wrong_use(f"{session.app} belongs to {status.organization}, not to {wishes.organization}")
         app = session.app
+        releases = shapes.releases(session.fly.json("releases", app=app))
         return Found(
             status,
             status.organization,
             _secrets(session),
-            shapes.releases(session.fly.json("releases", app=app)),
+            releases,
             frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
             certs.hosts(session) if wishes.host else frozenset(),
             deploy_tokens=shapes.tokens(session.fly.text("tokens list", app=app)) if wishes.github else (),
+            untested=earlier.is_kept(session, releases),
             **hub,
         )
 

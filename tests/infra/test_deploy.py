@@ -189,6 +189,49 @@ def test_a_deployment_that_was_cut_off_half_way_goes_back(running: Desk) -> None
     assert images(running) == {GOOD}
 
 
+def test_a_question_that_fly_does_not_answer_once_undoes_nothing(running: Desk) -> None:
+    running.fault("status", "500", nth=2)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert running.state["faults"][0]["nth"] <= 0
+    assert images(running) == {NEXT}
+
+
+def test_a_bad_release_that_nobody_can_be_asked_about_is_undone(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(BAD))
+    running.fault("status", "500", nth=2)
+    assert running.run("deploy", "--image", BAD, "--strategy", "immediate").code == 1
+    assert images(running) == {GOOD}
+
+
+def test_what_others_deployed_since_is_what_to_go_back_to(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deployment from here was cut short; then CI deployed twice."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("infra.smoke.problems", interrupt)
+        assert running.run("deploy", "--image", NEXT).code == 130
+    kept = running.folder / ".poe-proxy" / f"{APP}.before.json"
+    text = kept.read_text()
+    for image in (f"{GOOD}-2", f"{GOOD}-3"):
+        assert running.run("deploy", "--image", image).code == 0
+    assert not kept.exists()
+    kept.write_text(text)
+    running.change(lambda state: state["sick_images"].append(BAD))
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert images(running) == {f"{GOOD}-3"}
+
+
+def test_what_is_remembered_of_before_may_be_damaged(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(BAD))
+    for text in ("[]", "{", '{"version": 1}', '{"version": "x", "newest": 99, "config": 1}'):
+        (running.folder / ".poe-proxy" / f"{APP}.before.json").write_text(text)
+        assert running.run("deploy", "--image", BAD).code == 1
+        assert images(running) == {GOOD}
+
+
 def test_going_back_that_fails_is_told(running: Desk) -> None:
     running.change(lambda state: state.update(sick_images=[BAD], missing_images=[GOOD]))
     ended = running.run("deploy", "--image", BAD)
@@ -339,7 +382,7 @@ def test_an_interrupted_deployment_is_not_called_undone(
         monkeypatch.setattr("infra.smoke.problems", interrupt)
     if where == "going back":
         running.change(lambda state: state["sick_images"].append(BAD))
-        monkeypatch.setattr("infra.deploy._saved", interrupt)
+        monkeypatch.setattr("infra.earlier.configuration", interrupt)
     ended = running.run("deploy", "--image", BAD)
     assert (ended.code, ended.line) == (
         130,

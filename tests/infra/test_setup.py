@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.infra.fake_flyctl import TAKEN
-from tests.infra.flying import ALICE, APP, BOB, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
+from tests.infra.flying import AFTER_TERRAFORM, ALICE, APP, BOB, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk
 
 FRESH = ("setup", "--yes")
 MOST_CALLS = 25
@@ -126,45 +126,6 @@ def test_a_name_that_is_taken_changes_nothing(desk: Desk) -> None:
     assert list((desk.folder / ".poe-proxy").glob("*token")) == []
 
 
-UNSET = dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")
-"""What Terraform puts at GitHub, so that the names are there."""
-STARTS: dict[str, dict[str, Any]] = {
-    "without gh": {},
-    "with gh": {"login": True, "environments": {}},
-    "after Terraform": {"login": True, "environments": {"production": UNSET}},
-}
-
-
-@pytest.mark.parametrize("begin", STARTS)
-def test_killed_after_any_call_the_next_run_ends_well(desk: Desk, begin: str) -> None:
-    """Every call in turn: the call is carried out, its answer is lost with the process that asked."""
-    start = desk.state
-    killed = 0
-    for place in range(1, 60):
-        desk.kill_at = 0
-        desk.forget()
-        desk.change(lambda state: state.update(start))
-        desk.gh = copy.deepcopy(STARTS[begin])
-        for path in (desk.folder / ".poe-proxy").glob("*"):
-            path.unlink()
-        desk.kill_at = place
-        try:
-            ended = fresh(desk)
-        except Killed:
-            killed += 1
-        else:
-            assert ended.code == 0
-            break
-        desk.kill_at = 0
-        # A second run that is killed as early as the first one must not do harm desk.
-        desk.children.clear()
-        ended = fresh(desk)
-        assert ended.code == 0, f"after {place} calls: {ended.err}"
-        whole(desk)
-    assert killed >= 15
-    assert place < 59
-
-
 @pytest.mark.parametrize("how", ["500", "429", "unreachable", "lost"])
 def test_whatever_call_fails_the_next_run_ends_well(desk: Desk, how: str) -> None:
     assert fresh(desk).code == 0
@@ -226,13 +187,13 @@ def test_a_deploy_token_that_was_made_elsewhere_is_left_alone(desk: Desk) -> Non
 
 def test_placeholders_at_github_are_no_secrets(desk: Desk) -> None:
     """Terraform makes the secrets there as `unset`; real values take their place."""
-    desk.gh = copy.deepcopy(STARTS["after Terraform"])
+    desk.gh = copy.deepcopy(dict(AFTER_TERRAFORM))
     assert fresh(desk).code == 0
     whole(desk)
 
 
 def test_a_deploy_token_that_was_lost_before_github_had_one_is_made_anew(desk: Desk) -> None:
-    desk.gh = copy.deepcopy(STARTS["after Terraform"])
+    desk.gh = copy.deepcopy(dict(AFTER_TERRAFORM))
     desk.fault("tokens create deploy", "lost")
     assert fresh(desk).code == 1
     assert fresh(desk).code == 0
@@ -242,7 +203,7 @@ def test_a_deploy_token_that_was_lost_before_github_had_one_is_made_anew(desk: D
 def test_a_deploy_token_whose_file_was_lost_before_github_had_it_is_made_anew(desk: Desk) -> None:
     assert fresh(desk).code == 0
     (desk.folder / ".poe-proxy" / f"{APP}.deploy-token").unlink()
-    desk.gh = copy.deepcopy(STARTS["after Terraform"])
+    desk.gh = copy.deepcopy(dict(AFTER_TERRAFORM))
     assert fresh(desk).code == 0
     whole(desk)
 
