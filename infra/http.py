@@ -27,7 +27,7 @@ class Answer:
         """The body parsed; None where it is no JSON."""
         try:
             return json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def __str__(self) -> str:
@@ -47,15 +47,20 @@ def get(url: str, headers: Mapping[str, str] | None = None, *, seconds: float = 
         return Answer(0, problem="no URL that begins with https:// or http://")
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "poe-proxy-tasks", **(headers or {})})  # noqa: S310
-        with urllib.request.build_opener(_Stay).open(request, timeout=seconds) as answer:
+        with _opened(request, seconds) as answer:
             return Answer(answer.status, answer.read(LARGEST_BODY_BYTES), _lower(answer.headers))
-    except urllib.error.HTTPError as refused:
-        with refused:
-            return Answer(refused.code, refused.read(LARGEST_BODY_BYTES), _lower(refused.headers))
     except urllib.error.URLError as problem:
         return Answer(0, problem=_why(problem.reason))
     except (OSError, ValueError, HTTPException) as problem:
         return Answer(0, problem=_why(problem))
+
+
+def _opened(request: urllib.request.Request, seconds: float) -> Any:
+    """The answer, whatever its status: reading the body of a refusal can fail like that of any other."""
+    try:
+        return urllib.request.build_opener(_Stay).open(request, timeout=seconds)
+    except urllib.error.HTTPError as refused:
+        return refused
 
 
 def _lower(headers: Message) -> dict[str, str]:

@@ -57,6 +57,13 @@ class Page(BaseHTTPRequestHandler):
         if self.path == "/silent":
             time.sleep(1)
             return
+        if self.path in ("/begun", "/begun-badly"):
+            self.send_response(200 if self.path == "/begun" else 503)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            self.wfile.flush()
+            time.sleep(1)
+            return
         self.send_response({"/moved": 302, "/bad": 500}.get(self.path, 200))
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
         self.send_header("X-Seen", self.headers.get("Authorization", ""))
@@ -104,5 +111,11 @@ def test_errors_are_answers(url: str) -> None:
     assert http.get(f"{url}/", {"Bad": "a\nb"}).status == 0
 
 
-def test_no_json_is_none() -> None:
-    assert http.Answer(200, b"<html>").json() is None
+@pytest.mark.parametrize("path", ["/begun", "/begun-badly"])
+def test_a_body_that_does_not_come_is_no_answer(url: str, path: str) -> None:
+    assert str(http.get(f"{url}{path}", seconds=0.2)) == "no answer in time"
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"", b"\xff", b"[" * 200_000])
+def test_no_json_is_none(body: bytes) -> None:
+    assert http.Answer(200, body).json() is None
