@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +125,15 @@ class Console:
         """The answer for scripts."""
         if self._as_json:
             answer = {"dry_run": self.noted} if self._dry_run else value
-            print(self._redact(json.dumps(answer, indent=2, default=str, ensure_ascii=False)))
+            print(json.dumps(self._clean(answer), indent=2, ensure_ascii=False, allow_nan=False))
+
+    def _clean(self, value: Any) -> Any:
+        """The value without secrets. In the JSON text they could be spelt otherwise, and taking them out break it."""
+        if isinstance(value, Mapping):
+            return {self._redact(str(key)): self._clean(each) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._clean(each) for each in value]
+        return value if value is None or isinstance(value, (bool, int, float)) else self._redact(str(value))
 
     def secret(self, text: str) -> None:
         """A line with a secret in it, for the one person who asked for it: the only place that shows one."""
@@ -138,10 +146,14 @@ class Console:
             raise wrong_use(f"{otherwise} (there is no terminal to ask at)")
         sys.stderr.write("" if hidden else f"{question}: ")
         sys.stderr.flush()
+        answer = ""
         try:
             answer = getpass.getpass(f"{question}: ", sys.stderr) if hidden else sys.stdin.readline()
         except EOFError:
-            answer = ""
+            pass
+        finally:
+            if not answer:  # Ctrl-C or Ctrl-D: what follows gets a line of its own
+                self.say("")
         return answer.strip()
 
     def confirm(self, question: str, *, yes: bool) -> bool:

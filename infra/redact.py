@@ -8,9 +8,11 @@ from collections.abc import Iterable
 HIDDEN = "***"
 SHORTEST = 4
 """Shorter values stand in every other word; nothing so short is accepted as a secret anyway."""
-_FLY_TOKEN = re.compile(r"(?:FlyV1 +)?fm[12][a-z]?_[\w+/=,.-]+|FlyV1 +\S+")
+_FLY_TOKEN = re.compile(r"(?:FlyV1 +)?fm[12][a-z]?_[\w+/=,.-]+|FlyV1 +[^\s\"'\\]+")
 _ESCAPE_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_END = re.compile(r"@\d{4}-\d\d-\d\dT.*$")
+"""When an access token ends, as ACCESS_TOKENS takes it."""
 
 
 class Redactor:
@@ -24,9 +26,10 @@ class Redactor:
             self.add(secret)
 
     def add(self, text: str) -> None:
-        """Hide this text from now on, and each item of it where it is a list, with or without its name."""
+        """Hide this text from now on, and each item of it where it is a list, with or without its name and its end."""
         for item in (text, *re.split(r"[\s,]+", text)):
-            for form in (item, item.partition(":")[2]):
+            bare = item.partition(":")[2]
+            for form in (item, bare, _END.sub("", item), _END.sub("", bare)):
                 if len(form) >= SHORTEST:
                     self._secrets.add(form)
 

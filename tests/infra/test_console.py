@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
+import re
 import select
 import subprocess
 import sys
@@ -35,12 +37,19 @@ SHOW = """
 """
 
 
+CONTROL_KEYS = ("\x03", "\x04")  # Ctrl-C and Ctrl-D
+
+
+ITS_OWN = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+"""Makes the terminal the one whose Ctrl-C the program gets."""
+
+
 def on_terminal(root: Path, code: str, answers: Sequence[tuple[str, str]] = (), **environ: str) -> str:
     """What a program of ours shows on a terminal of its own, where `answers` are typed after what asks for them."""
     parent, child = pty.openpty()
     surroundings = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "120", **environ}
     with subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)],
+        [sys.executable, "-c", ITS_OWN + textwrap.dedent(code)],
         cwd=root,
         env=surroundings,
         start_new_session=True,
@@ -62,7 +71,8 @@ def on_terminal(root: Path, code: str, answers: Sequence[tuple[str, str]] = (), 
                 shown += piece
             if waiting and shown.endswith(waiting[0][0].encode()):
                 time.sleep(0.1)  # until it has stopped echoing what is typed
-                os.write(parent, waiting.pop(0)[1].encode() + b"\n")
+                _, typed = waiting.pop(0)
+                os.write(parent, typed.encode() if typed in CONTROL_KEYS else typed.encode() + b"\n")
         running.wait(10)
     os.close(parent)
     return shown.decode()
@@ -125,6 +135,34 @@ def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(Exit, match="give --yes to go on without a question") as refused:
             Console(Redactor()).confirm("Go on?", yes=False)
     assert refused.value.code == 2
+
+
+SPEAKS_BY_ITSELF = """
+    from infra.console import Console
+    from infra.redact import Redactor
+    try:
+        Console(Redactor()).ask("Name", otherwise="")
+    finally:
+        print("then")
+"""
+
+
+@pytest.mark.parametrize("key", CONTROL_KEYS)
+def test_what_follows_an_answer_that_never_came_has_a_line_of_its_own(root: Path, key: str) -> None:
+    shown = on_terminal(root, SPEAKS_BY_ITSELF, [("Name: ", key)])
+    assert re.search(r"Name: (\^C)?\r\nthen\r\n", shown), shown
+
+
+@pytest.mark.parametrize("secret", ['s3cret"quoted', "s3cret\\slashed", "s3cret-ünicode", "2026"])
+def test_a_secret_of_any_spelling_is_hidden_and_breaks_no_json(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Console(Redactor([secret]), as_json=True).result({"a": [f"x {secret} y", {secret: 2026}], "b": (1.5, None, True)})
+    assert json.loads(capsys.readouterr().out) == {"a": ["x *** y", {"***": 2026}], "b": [1.5, None, True]}
+
+
+def test_what_looks_like_a_token_breaks_no_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(Redactor(), as_json=True).result({"message": "Authorization: FlyV1 abc", "next": 'say "FlyV1 abc" now'})
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"message": "Authorization: ***", "next": 'say "***" now'}
 
 
 def test_what_is_said_beside_the_answer_ends_no_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -256,3 +256,12 @@ def test_the_redactor_hides_every_form_and_escape_codes() -> None:
     assert text == "a *** b *** c *** d red e *** f"
     assert not re.search(r"pk-", repr(redact))
     assert Redactor([""])("nothing") == "nothing"
+
+
+def test_the_redactor_knows_a_token_without_its_end() -> None:
+    redact = Redactor(["team:tok-7f3a9c2e@2026-12-01T00:00Z,tok-0b1c2d3e@2027-01-01T00:00Z"])
+    assert redact("a tok-7f3a9c2e b tok-0b1c2d3e c somebody@example.com") == "a *** b *** c somebody@example.com"
+
+
+def test_the_redactor_leaves_no_control_of_a_terminal() -> None:
+    assert Redactor()("a\x9b31mb\x1b]0;title\x07c\x85d") == "a31mbcd"
