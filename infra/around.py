@@ -36,7 +36,7 @@ def plan(
     Runs: terraform init · plan · show
     """
     with _working(environment, dry_run=dry_run, as_json=json) as (session, terraform):
-        terraform.init()
+        _ready(terraform)
         changes = _planned(session, terraform)
         session.console.result({"changes": changes})
     if check and changes:
@@ -52,7 +52,7 @@ def apply(
     Runs: terraform init · plan · show · apply
     """
     with _working(environment, dry_run=dry_run, as_json=json, yes=yes) as (session, terraform):
-        terraform.init()
+        _ready(terraform)
         session.console.result({"changes": _applied(session, terraform)})
 
 
@@ -88,6 +88,7 @@ def setup_monitoring(session: Session) -> dict[str, Any]:
         raise terraform.not_set_up(
             f"infra/terraform/environments/{environment}/main.tf is about the app {app}, not {session.app}"
         )
+    terraform.require(environment, "fly_org")
     target = grafana.opened()
     with terraform.opened(session, environment) as opened:
         opened.init()
@@ -95,6 +96,14 @@ def setup_monitoring(session: Session) -> dict[str, Any]:
         grafana.authorize(session, target, opened.output("data_source_uid") or "UID", organization)
     session.console.line(f"{target.url}/d/poe-proxy-{environment}")
     return {"changes": changes, "dashboard": f"{target.url}/d/poe-proxy-{environment}"}
+
+
+def _ready(terraform: Terraform) -> None:
+    """Open the whole environment, once there is everything that it needs."""
+    from infra.terraform import PARTS, require
+
+    require(terraform.environment, *PARTS)
+    terraform.init()
 
 
 def _planned(session: Session, terraform: Terraform, *targets: str, locked: bool = False) -> list[dict[str, Any]]:
@@ -150,7 +159,9 @@ def _write(session: Session, terraform: Terraform, found: dict[str, Any]) -> Non
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         session.console.line(f"{place} says so already")
         return
-    path.write_text(text, encoding="utf-8")
+    draft = path.with_suffix(".draft")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
     session.console.line(f"{place} is written; commit it, and `./dev infra.plan --environment {terraform.environment}`")
 
 
@@ -169,7 +180,4 @@ def _working(
         try:
             yield opened, runner
         except KeyboardInterrupt:
-            raise Exit(
-                "interrupted; Terraform has written down what it did, and the same command goes on from there",
-                code=INTERRUPTED,
-            ) from None
+            raise Exit("interrupted" + "; nothing was changed" * (not opened.finished), code=INTERRUPTED) from None

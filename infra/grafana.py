@@ -81,10 +81,8 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def opened() -> Grafana:
-    """Grafana as the environment names it, by the same variables as Terraform's provider."""
-    url, token = os.environ.get("GRAFANA_URL", "").rstrip("/"), os.environ.get("GRAFANA_AUTH", "")
-    if not url or not token:
-        raise not_set_up("GRAFANA_URL and GRAFANA_AUTH are not set: your Grafana, and a service account's token for it")
+    """Grafana as the environment names it, by the variables that Terraform's provider wants as well."""
+    url, token = os.environ["GRAFANA_URL"].rstrip("/"), os.environ["GRAFANA_AUTH"]
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
         raise not_set_up("GRAFANA_URL is no address: https://NAME.grafana.net, for example")
     return Grafana(url, token)

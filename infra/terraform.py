@@ -18,12 +18,15 @@ from infra import environ, process
 from infra.fly import wrong_use
 from infra.process import Finished
 from infra.session import Session, quoted
-from infra.task import ExitCode
+from infra.task import INTERRUPTED, ExitCode
 
 FOLDER = Path(__file__).resolve().parent / "terraform" / "environments"
 ENVIRONMENTS = ("staging", "production")
 BUCKET = "TF_STATE_BUCKET"
+ENDPOINT = "AWS_ENDPOINT_URL_S3"
 SECONDS = 900.0
+APPLY_GRACE_SECONDS = 120.0
+"""What an apply that was told to stop gets to finish the resource it is at, and to write the state down."""
 DIFFERS = 2
 """What `terraform plan -detailed-exitcode` ends with where something would change."""
 
@@ -37,13 +40,27 @@ _WANTED = frozenset(
     ]
 )
 _QUIET = {"TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1", "NO_COLOR": "1"}
+PARTS = {
+    "fly_org": ("GRAFANA_URL", "GRAFANA_AUTH"),
+    "repository": ("GITHUB_TOKEN",),
+    "hostname": ("CLOUDFLARE_API_TOKEN",),
+}
+"""The value that makes an environment have a part → the variables that part's provider wants."""
 _ERROR = re.compile(r"^[│\s]*Error: (.*)$", re.MULTILINE)
+_NO_WAY = re.compile(r"could not connect to ([\w.-]+)|dial tcp(?:: lookup)? ([\w.-]+)|Client\.Timeout exceeded")
+# What Terraform tells at length and means that something is missing here.
+_MISSING = (
+    (
+        "No valid credential sources found",
+        "no credentials for the state: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    ),
+    ("NoSuchBucket", f"the bucket of {BUCKET} is not there, or {ENDPOINT} names another service than its own"),
+    ("Unsupported Terraform Core version", "it is too old: install Terraform 1.11 or newer, or name it in TERRAFORM"),
+)
 # The first that Terraform's words hold decides what to do next.
 _STEPS = (
     ("state lock", "somebody else is at it; wait, or `terraform force-unlock` once they are surely gone"),
     ("Missing required argument", "write it into the environment's main.tf"),
-    ("Unsupported Terraform Core version", "install Terraform 1.11 or newer, or name it in TERRAFORM"),
-    ("query available provider packages", "is there a way to the network? Then run the same task again"),
     ("S3", "are the bucket and its credentials right? docs/infrastructure.md lists the variables"),
     ("401", "is a token missing or ended? docs/infrastructure.md lists the variables"),
     ("403", "may the token do this? docs/infrastructure.md lists the variables"),
@@ -74,12 +91,8 @@ class Terraform:
 
     def init(self) -> None:
         """Fetch the providers and open the state."""
-        bucket = os.environ.get(BUCKET, "")
-        if not bucket:
-            raise not_set_up(
-                f"{BUCKET} is not set: the bucket of Terraform's state; docs/monitoring.md says how to make one"
-            )
-        self._checked("init", "-input=false", "-reconfigure", f"-backend-config=bucket={bucket}")
+        bucket = f"-backend-config=bucket={os.environ[BUCKET]}"
+        self._checked("init", "-input=false", "-reconfigure", bucket)
 
     def plan(self, *targets: str, locked: bool = False) -> tuple[Change, ...]:
         """What would change, also printed. A plan alone needs no lock, so that a token that only reads is enough."""
@@ -95,7 +108,13 @@ class Terraform:
 
     def apply(self) -> None:
         """Do what `plan` said, and nothing else."""
-        self._checked("apply", "-input=false", str(self._plan), writes=True)
+        try:
+            self._checked("apply", "-input=false", str(self._plan), writes=True)
+        except KeyboardInterrupt:
+            raise Exit(
+                "interrupted; what Terraform had done by then is done, and the same command goes on from there",
+                code=INTERRUPTED,
+            ) from None
 
     def output(self, name: str) -> str:
         """An output of the environment, empty where it has none."""
@@ -132,20 +151,33 @@ class Terraform:
             self.session.console.note(self.session.redact(shlex.join(argv)))
             return Finished(0)
         try:
-            hear = self.session.console.hear if writes else None
-            return process.run(argv, environ=_environ(self.scratch), seconds=SECONDS, hear=hear)
-        except (FileNotFoundError, PermissionError):
+            hear, grace = (self.session.console.hear, APPLY_GRACE_SECONDS) if writes else (None, None)
+            return process.run(argv, environ=_environ(self.scratch), seconds=SECONDS, hear=hear, grace=grace)
+        except OSError as problem:
+            said = "is not there" if isinstance(problem, FileNotFoundError) else "is no program"
             raise not_set_up(
-                f"{self.binary} is not there: install Terraform 1.11 or newer, or name it in TERRAFORM"
+                f"{self.binary} {said}: install Terraform 1.11 or newer, or name it in TERRAFORM"
             ) from None
 
     def _failed(self, command: str, finished: Finished) -> Exit:
         if finished.timed_out:
             return Exit(f"terraform {command} took too long and was stopped", code=int(ExitCode.FAILED))
         output = self.session.redact(finished.stderr or finished.stdout)
+        if command != "apply" and (missing := _missing(output)):
+            return not_set_up(f"terraform {command}: {missing}")
         for line in output.strip().split("\n"):
             self.session.console.say(line)
         return Exit(f"terraform {command}: {_told(output)}", code=int(ExitCode.FAILED))
+
+
+def _missing(output: str) -> str:
+    """What is not here, where that is all that Terraform's words come to; else empty."""
+    words = re.sub(r"[\s│╷╵]+", " ", output)
+    if found := next((sentence for known, sentence in _MISSING if known in words), ""):
+        return found
+    if no_way := _NO_WAY.search(words):
+        return f"no way to {no_way[1] or no_way[2] or 'a service'}; is there a network, and is that address right?"
+    return ""
 
 
 def _told(output: str) -> str:
@@ -158,6 +190,14 @@ def _told(output: str) -> str:
 def not_set_up(message: str) -> Exit:
     """The exception for what must be there first."""
     return Exit(message, code=int(ExitCode.NOT_SET_UP))
+
+
+def require(environment: str, *parts: str) -> None:
+    """Raise for variables that are not set and that the state, or these parts of the environment, cannot do without."""
+    wanted = [BUCKET, ENDPOINT, *(name for part in parts if written(environment, part) for name in PARTS[part])]
+    if missing := [name for name in wanted if not os.environ.get(name)]:
+        verb = "is" if len(missing) == 1 else "are"
+        raise not_set_up(f"{', '.join(missing)} {verb} not set; docs/infrastructure.md says what for")
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Bucket:
     objects: dict[str, bytes] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     refuses: bool = False
+    missing: bool = False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         objects = self.server.bucket.objects
         if self.server.bucket.refuses:
             self._answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+        elif self.server.bucket.missing:
+            self._answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
         elif "list-type" in parse_qs(urlsplit(self.path).query):
             self._answer(200, EMPTY_LIST.encode())
         elif self._key() in objects:

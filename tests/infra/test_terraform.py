@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,9 +15,33 @@ from infra.github import environment_of
 from infra.terraform import written
 from tests.infra import write_schemas
 from tests.infra.schema_provider import load, serving
-from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, found
+from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, found, write
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/*/main.tf"))
+
+VALUES = {
+    "fly_org": '"acme"',
+    "alert_emails": '["ops@example.com"]',
+    "repository": '"acme/poe-proxy"',
+    "reviewers": "[101]",
+    "zone_name": '"example.com"',
+    "zone_id": '"0123456789abcdef0123456789abcdef"',
+}
+FLY = {"ipv4": ["203.0.113.7"], "ipv6": ["2001:db8::7"]}
+NAMED_BY = {
+    "cloudflare_dns_record": ("name", "type", "content"),
+    "github_actions_environment_secret": ("repository", "environment", "secret_name"),
+    "github_actions_environment_variable": ("repository", "environment", "variable_name"),
+    "github_repository_environment": ("repository", "environment"),
+    "github_repository_environment_deployment_policy": ("repository", "environment", "branch_pattern"),
+    "github_repository_ruleset": ("repository", "name"),
+    "grafana_contact_point": ("name",),
+    "grafana_dashboard": ("uid",),
+    "grafana_data_source": ("uid",),
+    "grafana_folder": ("uid",),
+    "grafana_rule_group": ("folder_uid", "name"),
+}
+"""Kind of resource → what the service that holds it tells one from another by."""
 
 needs_terraform = pytest.mark.skipif(not found(), reason=MISSING)
 
@@ -68,6 +94,62 @@ def test_a_mistake_is_found(
     terraform.run(folder, "init", "-backend=false", "-input=false")
     told = terraform.run(folder, "validate", code=1)
     assert sentence in " ".join(re.sub(r"[│╷╵]", " ", told).split())
+
+
+@pytest.fixture
+def planned(terraform: Terraform, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
+    """Everything that an environment makes with these values beside `VALUES`, from nothing."""
+    shutil.copytree(ROOT, tmp_path / "terraform")
+
+    def resources(environment: str, **values: str) -> list[dict[str, Any]]:
+        folder = tmp_path / "terraform" / "environments" / environment
+        (folder / "override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+        (folder / "fly.json").write_text(json.dumps(FLY))
+        write(folder, **VALUES, **values)
+        terraform.run(folder, "init", "-input=false")
+        terraform.run(folder, "plan", "-input=false", "-out=plan")
+        return list(
+            _resources(json.loads(terraform.run(folder, "show", "-json", "plan"))["planned_values"]["root_module"])
+        )
+
+    return resources
+
+
+def _resources(module: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (each for each in module.get("resources", ()) if each["mode"] == "managed")
+    for child in module.get("child_modules", ()):
+        yield from _resources(child)
+
+
+def _said(resource: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = resource["values"]
+    return json.loads(values["config_json"]) if resource["type"] == "grafana_dashboard" else values
+
+
+@needs_terraform
+@pytest.mark.xdist_group("terraform")
+def test_no_resource_has_two_owners(planned: Callable[..., list[dict[str, Any]]]) -> None:
+    """Both environments share a repository, a Grafana and a zone, and yet nothing in them."""
+    names: dict[str, set[tuple[str, ...]]] = {}
+    for environment, host in (("staging", "poe-staging.example.com"), ("production", "poe.example.com")):
+        names[environment] = {
+            (each["type"], *(_said(each)[name] for name in NAMED_BY[each["type"]]))
+            for each in planned(environment, hostname=f'"{host}"')
+        }
+        assert all(None not in name for name in names[environment])
+    assert not names["staging"] & names["production"]
+    assert {kind for kind, *_ in names["staging"]} == set(NAMED_BY) - {"github_repository_ruleset"}
+    assert {kind for kind, *_ in names["production"]} == set(NAMED_BY)
+
+
+def test_nothing_inside_the_app_is_terraforms() -> None:
+    """That is flyctl's, so that there is no provider for it, and none that runs a program."""
+    sources = {
+        name for path in ROOT.rglob("*.tf") for name in re.findall(r'source += "([\w-]+/[\w-]+)"', path.read_text())
+    }
+    assert sources == set(ADDRESSES)
+    texts = "".join(path.read_text() for path in ROOT.rglob("*.tf"))
+    assert not re.search(r'provisioner|local-exec|resource "(?!grafana_|github_|cloudflare_)', texts)
 
 
 @needs_terraform

@@ -7,15 +7,19 @@ are looked for in all of them, after every task.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -82,9 +86,12 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the Terraform files, about an app of its own."""
     copy = tmp_path / "terraform"
     shutil.copytree(ROOT, copy)
-    write(copy / "environments" / "staging", **VALUES)
+    staging = copy / "environments" / "staging"
+    write(staging, **VALUES)
+    root = (staging / "root.tf").read_text()
+    (staging / "root.tf").write_text(root.replace('backend "s3" {', 'backend "s3" {\n    max_retries = 1'))
     monkeypatch.setattr(terraform, "FOLDER", copy / "environments")
-    return copy / "environments" / "staging"
+    return staging
 
 
 @pytest.fixture
@@ -105,6 +112,7 @@ def run(
         "TF_LOG": "trace",  # would print what goes over the wire
         "TF_CLI_ARGS": "-nonsense",
         "AWS_ENDPOINT_URL_S3": state.url,
+        "GRAFANA_URL": "http://127.0.0.1:9",
         "TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc"),
         **providers[1],
         **PLANTED,
@@ -191,6 +199,123 @@ def test_a_mistake_is_told_in_one_line_after_terraforms_own(run: Run, tree: Path
     assert told.endswith("terraform plan: Invalid value for variable\n")
 
 
+def test_a_bucket_that_is_not_there_is_one_line(run: Run, state: bucket.Bucket) -> None:
+    state.missing = True
+    code, told, error = run("infra.plan")
+    assert (code, told) == (3, "")
+    assert error.startswith("terraform init: the bucket of TF_STATE_BUCKET is not there")
+    assert error.count("\n") == 1
+
+
+def test_a_terraform_that_is_too_old_is_one_line(run: Run, tree: Path) -> None:
+    root = tree / "root.tf"
+    root.write_text(root.read_text().replace(">= 1.11", ">= 99"))
+    code, _, error = run("infra.plan")
+    assert code == 3
+    assert "too old: install Terraform 1.11 or newer" in error
+    assert error.count("\n") == 1
+
+
+def test_a_part_that_is_left_out_wants_no_variables(run: Run, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tree, repository='""', fly_org='""')
+    for name in ("GITHUB_TOKEN", "GRAFANA_URL", "GRAFANA_AUTH", "CLOUDFLARE_API_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    assert run("infra.plan", "--check")[:2] == (0, "staging: nothing to change\n")
+    write(tree, hostname='"poe.example.com"')
+    code, _, error = run("infra.plan")
+    assert (code, error) == (3, "CLOUDFLARE_API_TOKEN is not set; docs/infrastructure.md says what for\n")
+
+
+@pytest.mark.parametrize("words", [("infra.apply", "--yes"), ("monitor.setup", "--app=poe-proxy-staging", "--yes")])
+@pytest.mark.parametrize(
+    ("step", "sentence"),
+    [("init", "nothing was changed"), ("plan", "nothing was changed"), ("apply", "goes on from there")],
+)
+def test_an_interrupt_is_told_by_how_far_it_was(
+    run: Run, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], step: str, sentence: str
+) -> None:
+    go_on = process.run
+
+    def interrupted(argv: Sequence[str], **rest: Any) -> process.Finished:
+        if step in argv:
+            raise KeyboardInterrupt
+        return go_on(argv, **rest)
+
+    monkeypatch.setattr(process, "run", interrupted)
+    code, _, error = run(*words)
+    assert code == 130
+    last = error.splitlines()[-1]
+    assert last.startswith("interrupted; ")
+    assert sentence in last
+    assert ("nothing was changed" in last) is (step != "apply")
+
+
+class Slow(Provider):
+    """A provider that takes its time over the first thing it makes."""
+
+    def __init__(self, schemas: dict[str, Any]) -> None:
+        super().__init__(schemas)
+        self.at_it, self.go_on = Event(), Event()
+
+    def ApplyResourceChange(self, request: Any, context: Any) -> Any:
+        self.at_it.set()
+        assert self.go_on.wait(20)
+        return super().ApplyResourceChange(request, context)
+
+
+TASK = """
+import sys, pathlib
+from infra import terraform
+terraform.FOLDER = pathlib.Path(sys.argv.pop(1))
+import tasks
+from infra.program import Tasks
+Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", *sys.argv[1:]])
+"""
+
+
+def test_an_apply_that_is_interrupted_finishes_what_it_is_at_and_gives_the_lock_back(
+    tree: Path, state: bucket.Bucket, tmp_path: Path
+) -> None:
+    slow = Slow(json.loads((SCHEMAS / "grafana.json").read_text()))
+    others = {address: load(SCHEMAS / f"{name}.json") for address, name in ADDRESSES.items() if name != "grafana"}
+    (tmp_path / "terraform.rc").touch()
+    with serving({**others, "grafana/grafana": slow}) as found:
+        environ = {
+            **os.environ,
+            **PLANTED,
+            **found,
+            "TERRAFORM": str(BINARY),
+            "TF_STATE_BUCKET": "state",
+            "TF_CLI_CONFIG_FILE": str(tmp_path / "terraform.rc"),
+            "AWS_ACCESS_KEY_ID": "somebody",
+            "AWS_ENDPOINT_URL_S3": state.url,
+            "GRAFANA_URL": "http://127.0.0.1:9",
+        }
+        apply = subprocess.Popen(
+            (sys.executable, "-c", TASK, str(tree.parent), "infra.apply", "--yes"),
+            env=environ,
+            cwd=ROOT.parents[1],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            text=True,
+        )
+        try:
+            assert slow.at_it.wait(30)
+            os.killpg(apply.pid, signal.SIGINT)  # as a terminal does at Ctrl-C: to the task and to Terraform
+            time.sleep(0.5)
+            slow.go_on.set()
+            _, told = apply.communicate(timeout=30)
+        finally:
+            apply.kill()
+    assert apply.returncode == 130
+    assert told.splitlines()[-1].startswith("interrupted; what Terraform had done by then is done")
+    assert "staging/terraform.tfstate.tflock" not in state.objects
+    held = json.loads(state.objects["staging/terraform.tfstate"])["resources"]
+    assert "grafana_folder" in {each["type"] for each in held if each["mode"] == "managed"}
+    assert "grafana_rule_group" not in {each["type"] for each in held}
+
+
 def test_a_bucket_that_refuses_is_told_with_what_to_do(run: Run, state: bucket.Bucket) -> None:
     state.refuses = True
     code, _, told = run("infra.plan")
@@ -211,7 +336,14 @@ def test_a_dry_run_starts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, sta
     [
         ("TF_STATE_BUCKET", "", ("infra.plan",), 3, "TF_STATE_BUCKET is not set"),
         ("TERRAFORM", "nowhere/terraform", ("infra.plan",), 3, "nowhere/terraform is not there"),
-        ("GRAFANA_AUTH", "", ("monitor.setup", "--app", "poe-proxy-staging"), 3, "GRAFANA_URL and GRAFANA_AUTH"),
+        ("TERRAFORM", "/dev/null", ("infra.plan",), 3, "/dev/null is no program"),
+        ("AWS_ENDPOINT_URL_S3", "", ("infra.apply",), 3, "AWS_ENDPOINT_URL_S3 is not set; docs/infrastructure.md says"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9", ("infra.plan",), 3, "no way to 127.0.0.1; is there a network"),
+        ("AWS_ACCESS_KEY_ID", "", ("infra.plan",), 3, "no credentials for the state: set AWS_ACCESS_KEY_ID"),
+        ("GITHUB_TOKEN", "", ("infra.plan",), 3, "GITHUB_TOKEN is not set"),
+        ("GRAFANA_AUTH", "", ("infra.plan",), 3, "GRAFANA_AUTH is not set"),
+        ("GRAFANA_AUTH", "", ("monitor.setup", "--app", "poe-proxy-staging"), 3, "GRAFANA_AUTH is not set"),
+        ("GRAFANA_URL", "grafana.net", ("monitor.setup", "--app", "poe-proxy-staging"), 3, "GRAFANA_URL is no address"),
         ("X", "", ("monitor.setup", "--app", "another-staging"), 3, "about the app poe-proxy-staging"),
         ("X", "", ("monitor.setup", "--app", "poe-proxy"), 3, "fly_org is empty"),
         ("X", "", ("infra.plan", "--environment", "test"), 2, "--environment 'test' is neither staging nor production"),

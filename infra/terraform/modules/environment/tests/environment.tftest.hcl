@@ -100,3 +100,29 @@ run "unknown_environment" {
 
   expect_failures = [var.name]
 }
+
+run "what_github_has_is_imported" {
+  command = plan
+
+  override_data {
+    target = module.github[0].data.github_repository_environments.all
+    values = { environments = [{ name = "production", node_id = "E_1" }] }
+  }
+  override_data {
+    target = module.github[0].data.github_actions_environment_secrets.existing
+    values = { secrets = [{ name = "POE_API_KEYS", created_at = "", updated_at = "" }] }
+  }
+  override_data {
+    target = module.github[0].data.github_actions_environment_variables.existing
+    values = { variables = [{ name = "FLY_APP", value = "", created_at = "", updated_at = "" }] }
+  }
+
+  assert {
+    condition     = output.existing_secrets == { POE_API_KEYS = "poe-proxy:production:POE_API_KEYS" }
+    error_message = "A secret that is there keeps its value."
+  }
+  assert {
+    condition     = output.existing_variables == { FLY_APP = "poe-proxy:production:FLY_APP" }
+    error_message = "A variable that is there cannot be made."
+  }
+}
