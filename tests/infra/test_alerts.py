@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra import alerts, generated
+from infra import alerts, dashboard, generated
 from service.settings import described
 from tests.infra.promql import faults
 
@@ -94,9 +95,18 @@ def test_the_runbook_has_a_section_for_each_alert_and_no_other() -> None:
     sections = dict(re.findall(r"^### (\w+)\n\n(.*?)(?=^#|\Z)", text, re.MULTILINE | re.DOTALL))
     assert list(sections) == [alert.name for alert in ALERTS]
     for alert in ALERTS:
-        first = sections[alert.name].partition("\n")[0]
-        assert first.startswith(f"*{alert.severity}, after {alert.minutes} min.*"), alert.name
-        assert "**Do:**" in sections[alert.name], alert.name
+        meaning, *parts = re.split(r"^\*\*(\w+):\*\* ", sections[alert.name], flags=re.MULTILINE)
+        assert re.match(rf"\*{alert.severity}, after {alert.minutes} min\.\* \w", meaning), alert.name
+        assert parts[::2] == ["Look", "Do", "Over"], alert.name
+        assert all(len(part.split()) >= 5 for part in parts[1::2]), alert.name
+        assert "`./dev " in parts[1], f"{alert.name}: no command to look with"
+
+
+def test_the_runbook_speaks_of_panels_that_the_dashboard_has() -> None:
+    panels = {each["title"] for each in json.loads(next(iter(dashboard.files().values())))["panels"]}
+    named = set(re.findall(r"(?<!\*)\*([A-Z][^*,.]+)\*(?!\*)", (ROOT / alerts.RUNBOOK).read_text()))
+    assert len(named) >= 10
+    assert named <= panels
 
 
 def test_the_runbook_gives_the_thresholds_that_are_in_force() -> None:
