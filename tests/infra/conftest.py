@@ -42,7 +42,7 @@ def desk(
         made = Desk(folder, state, url, monkeypatch, capsys)
         monkeypatch.setattr(process, "run", made.start)
         # Fly's proxy is on a loopback port, and time is short.
-        monkeypatch.setattr(Session, "url", property(lambda _: url))
+        monkeypatch.setattr(Session, "url", property(lambda session: flying.url_of(session.app, url)))
         monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.0)
         monkeypatch.setattr(waiting, "until", lambda ask, good, seconds: ask())
         yield made

@@ -12,6 +12,7 @@ import json
 import os
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,13 @@ FLY_TOKEN, GH_TOKEN = "fly-token-of-the-tests", "gh-token-of-the-tests"
 SECRETS = (ALICE, BOB, CAROL, TOKEN, NEXT_TOKEN, FLY_TOKEN, GH_TOKEN)
 OWN = {FLY_TOKEN: "flyctl", GH_TOKEN: "gh"}
 """Which program may have which secret in its environment."""
+AFTER_TERRAFORM: Mapping[str, Any] = {
+    "login": True,
+    "environments": {"production": dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")},
+}
+"""GitHub where Terraform made the secrets, so that their names are there and their values are not."""
+KEY_STATES = {"dead_keys": "revoked", "dry_keys": "dry", "limited_keys": "limited"}
+"""Where the platform's state lists keys in trouble → how a machine calls it."""
 WRITES = ("create", "import", "deploy", "count", "vm", "allocate", "add", "remove", "revoke", "destroy", "unset", "set")
 
 
@@ -84,6 +92,8 @@ class Desk:
     children: list[Child] = field(default_factory=list)
     gh: dict[str, Any] = field(default_factory=dict)
     kill_at: int = 0
+    given: set[Path] = field(default_factory=set)
+    """Files in the folder that their owner wrote secrets into."""
 
     @property
     def state(self) -> dict[str, Any]:
@@ -125,6 +135,12 @@ class Desk:
         path.write_text(text)
         return str(path)
 
+    def give(self, name: str, text: str) -> None:
+        """A file with secrets in it, inside the folder, as the documents tell to write it."""
+        path = self.folder / name
+        path.write_text(text)
+        self.given.add(path)
+
     def run(self, *words: str, **environ: str) -> Ended:
         """Run a task as `./dev` would, with these variables on top."""
         for name, value in environ.items():
@@ -154,7 +170,7 @@ class Desk:
             if secret not in self._shown():
                 assert secret not in out
             for path in self.folder.rglob("*"):
-                if path.is_file() and ".poe-proxy" not in path.parts:
+                if path.is_file() and ".poe-proxy" not in path.parts and path not in self.given:
                     assert secret not in path.read_text(errors="replace"), path
 
     def _made(self) -> list[str]:
@@ -301,7 +317,8 @@ def answer(state: Mapping[str, Any], path: str, headers: Any) -> tuple[int, Any]
         good = state.get("prometheus", True) and token == FLY_TOKEN
         series = {"metric": {"outcome": "ok", "key": "alice", "state": "usable", "result": "ok"}, "value": [0, "42"]}
         return (200, {"status": "success", "data": {"result": [series]}}) if good else (401, b"no")
-    machines = state["apps"].get(APP, {}).get("machines", [])
+    app, path = (path.split("/")[2], f"/{path.split('/', 3)[3]}") if path.startswith("/of/") else (APP, path)
+    machines = state["apps"].get(app, {}).get("machines", [])
     wanted = headers.get("Fly-Force-Instance-Id")
     machine = next((each for each in machines if wanted in (None, each["id"])), None)
     if machine is None:
@@ -317,12 +334,23 @@ def of_machine(state: Mapping[str, Any], machine: Mapping[str, Any], path: str, 
     if path == "/ready":
         keys = [each for each in secrets.get("POE_API_KEYS", "").split(",") if each]
         told = {"status": "ready", "version": VERSION, "image": machine["image"], "machine": machine["id"]}
-        told |= {"keys": {"usable": len(keys)} if keys else {}}
+        told |= {"keys": Counter(_key_state(state, each) for each in keys)}
         told |= state.get("ready", {}).get(machine["image"], {})
         return int(told.pop("http", 200)), told
     known = [each.partition(":")[2].partition("@")[0] for each in secrets.get("ACCESS_TOKENS", "").split(",")]
     digest = f"sha256-{sha256(token.encode()).hexdigest()}"
     return (200, {"data": []}) if token and {token, digest} & set(known) else (401, {})
+
+
+def _key_state(state: Mapping[str, Any], key: str) -> str:
+    """How a machine has found a Poe key, `NAME:VALUE` or bare."""
+    value = key.rpartition(":")[2]
+    return next((word for name, word in KEY_STATES.items() if value in state.get(name, ())), "usable")
+
+
+def url_of(app: str, desk_url: str) -> str:
+    """Where an app is reached; the one of most tests without a prefix."""
+    return desk_url if app == APP else f"{desk_url}/of/{app}"
 
 
 def environment(desk_url: str, home: Path) -> dict[str, str]:

@@ -2,46 +2,48 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
 
 import tasks
+from infra.program import RELAYED
+from tests.infra import told
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-COMMAND = re.compile(r"\./dev ((?:--)?[a-z][^`|\n]*)")
-RELAYED = {"bench"}
-"""Whose words are another program's."""
-
-
-def told(document: Path) -> list[list[str]]:
-    """The words behind `./dev`, of each code span and each line of a code block."""
-    text = document.read_text()
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL))
-    lines = [
-        line
-        for block in re.findall(r"^```\w*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-        for line in block.split("\n")
-    ]
-    found = [match[1] for piece in (*spans, *lines) for match in COMMAND.finditer(piece)]
-    return [shlex.split(re.split(r"\s[#(&>]", each)[0], comments=True) for each in found]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_commands_that_are_shown_can_be_typed(document: Path) -> None:
     contexts = {name: context for context in tasks.namespace.to_contexts() for name in (context.name, *context.aliases)}
-    for name, *words in told(document):
-        if name in RELAYED or name == "--list" or words == ["--help"]:
-            continue
-        assert name in contexts, f"./dev {name}"
-        flags = {flag.replace("_", "-") for flag in contexts[name].flags}
-        assert {word.partition("=")[0] for word in words if word.startswith("--")} <= flags, f"./dev {name} {words}"
+    for passage in told.passages(document.name, document.read_text("utf-8")):
+        for name, *words in (command.words for command in passage.commands):
+            if name in RELAYED or name == "--list" or words == ["--help"]:
+                continue
+            assert name in contexts, f"./dev {name}"
+            flags = {flag.replace("_", "-") for flag in (*contexts[name].flags, *contexts[name].inverse_flags)}
+            assert {word.partition("=")[0] for word in words if word.startswith("--")} <= flags, f"./dev {name} {words}"
 
 
-def test_a_command_is_found_wherever_it_stands(tmp_path: Path) -> None:
-    document = tmp_path / "page.md"
-    document.write_text("Run `./dev deploy --yes`.\n\n```sh\n./dev logs   # all of them\n```\n")
-    assert told(document) == [["deploy", "--yes"], ["logs"]]
+def test_a_command_is_found_wherever_it_stands() -> None:
+    text = (
+        "# Page\n\nRun `./dev deploy --yes`, exit 4 while it waits; or\n`./dev monitor --watch` until Ctrl-C.\n\n"
+        "| a | `./dev logs` |\n| `./dev status`, then `./dev doctor` | ends with exit code 1 |\n\n"
+        "```sh\n./dev tokens.new --name a >> f.txt\n./dev certs.check   # exit 4, or 0\n```\n\n## More\n\n"
+        "Run `./dev ips`. It ends with exit code 78, or exit 3.\n\n./dev ips\n"
+    )
+    found = told.passages("page.md", text)
+    assert [(each.line, each.heading) for each in found] == [
+        *((line, "Page") for line in (1, 3, 6, 7, 10)),
+        *((line, "More") for line in (14, 16, 18)),
+    ]
+    assert [[(*command.words, command.code) for command in each.commands] for each in found if each.commands] == [
+        [("deploy", "--yes", 4), ("monitor", "--watch", 130)],
+        [("logs", 0)],
+        [("status", 0), ("doctor", 1)],
+        [("tokens.new", "--name", "a", 0), ("certs.check", 4)],
+        [("ips", 0)],
+    ]
+    assert found[4].commands[0].appends_to == "f.txt"
+    assert [told.hidden(each) for each in found[-2:]] == [[], ["./dev ips"]]
