@@ -48,6 +48,13 @@ class Console:
         if self.shows:
             self._print(text, self._out, sys.stdout)
 
+    def clear(self) -> None:
+        """An empty screen for what is shown again, on a terminal; elsewhere an empty line."""
+        if self._out is not None:
+            self._out.clear()
+        else:
+            self.line()
+
     def say(self, text: str) -> None:
         """A line beside the answer."""
         self._print(text, self._err, sys.stderr)

@@ -9,23 +9,27 @@ import urllib.parse
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from invoke import Exit
 
 from infra import http, shapes, smoke
 from infra.app import checks_of
+from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.session import Session
 from infra.shapes import Status
 from infra.smoke import Expected, Ready
-from infra.task import ExitCode
+from infra.task import INTERRUPTED, ExitCode
 
 API = "https://api.fly.io"
 EVERY_SECONDS = 15.0
 LONGEST_WATCH_SECONDS = 12 * 3600.0
 QUERY_SECONDS = 8.0
 WINDOW = "5m"
+PATIENCE_SECONDS = 10.0
+REFUSED = " (this token may not read metrics; `flyctl tokens create readonly {}` makes one that may)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +98,53 @@ def show(session: Session, watch: bool = False) -> dict[str, Any]:
 
     Runs: flyctl status · auth token
     """
+    if watch and session.as_json:
+        raise wrong_use("--watch goes on without an end, and --json answers with one value: leave one of them out")
     token = prometheus_token(session)
+    answer = _look(session, token)
+    if watch and not session.dry_run:
+        try:
+            _watch(session, token)
+        except KeyboardInterrupt:
+            raise Exit(None, code=INTERRUPTED) from None  # as it was meant to end
+    return answer
+
+
+def _watch(session: Session, token: str) -> None:
+    """Look again and again. A network that is gone for a moment is told, and does not end it."""
     deadline = time.monotonic() + LONGEST_WATCH_SECONDS
-    while True:
-        status = shapes.status(session.fly.json("status", app=session.app))
-        seen = [] if session.dry_run else health(session, status)
-        rows = [] if session.dry_run else table(status, token)
-        _print(session, status, seen, rows)
-        if not watch or session.dry_run or time.monotonic() > deadline:
-            return _answer(status, seen, rows)
+    while time.monotonic() < deadline:
         time.sleep(EVERY_SECONDS)
+        session.console.clear()
+        session.console.line(f"{datetime.now():%H:%M:%S}")
+        try:
+            _look(session, token)
+        except FlyError as failed:
+            if failed.code == ExitCode.NOT_SET_UP:  # the login has ended, the app is gone: it stays so
+                raise
+            session.console.line(str(failed.message))
+
+
+def _look(session: Session, token: str) -> dict[str, Any]:
+    status = shapes.status(session.fly.json("status", app=session.app))
+    seen = [] if session.dry_run else health(session, status)
+    rows = [] if session.dry_run else table(status, token)
+    _print(session, status, seen, rows)
+    return _answer(status, seen, rows)
 
 
 @fly_task(name="check")
 def check(session: Session) -> dict[str, Any]:
     """One line for cron: exit 0 where every machine is healthy and a Poe key is usable, else 1.
 
+    What is wrong goes to standard error, so that `>/dev/null` leaves mail about nothing else. A machine that gives no
+    good answer is asked again for ten seconds.
     Runs: flyctl status
     """
     status = shapes.status(session.fly.json("status", app=session.app))
     if session.dry_run:
         return {}
-    seen = health(session, status)
+    seen = health(session, status, patience=PATIENCE_SECONDS)
     problems = machine_problems(status, seen)
     answer = {**_answer(status, seen, []), "problems": problems}
     if problems:
@@ -136,17 +165,22 @@ def machine_problems(status: Status, seen: Sequence[Ready]) -> list[str]:
 
 
 def _is_sick(machine: shapes.Machine) -> bool:
-    return not machine.healthy and machine.state not in ("stopped", "suspended")
+    """One that Fly stops when it is quiet may rest; where it does not, a stopped one has crashed too often."""
+    gone = machine.state in ("destroying", "destroyed")
+    rests = machine.state in ("stopped", "suspended") and machine.rests
+    return not (machine.healthy or gone or rests)
 
 
-def health(session: Session, status: Status, *, answer: float = smoke.ANSWER_SECONDS) -> list[Ready]:
-    """What each machine says of itself, asked once and waited for `answer` seconds."""
-    return smoke.ask(session, status.machines, Expected(), patience=0, answer=answer)
+def health(
+    session: Session, status: Status, *, patience: float = 0, answer: float = smoke.ANSWER_SECONDS
+) -> list[Ready]:
+    """What each machine says of itself, waited for `answer` seconds, and asked again for `patience` if it is bad."""
+    return smoke.ask(session, status.machines, Expected(), patience=patience, answer=answer)
 
 
 def prometheus_token(session: Session) -> str:
     """A token for Fly's Prometheus: the one in the environment, else that of the login. Never shown."""
-    token = os.environ.get("FLY_API_TOKEN", "")
+    token = os.environ.get("FLY_API_TOKEN", "").strip()
     if not token:
         token = str((session.fly.json("auth token") or {}).get("token", ""))
     session.redact.add(token)
@@ -175,7 +209,8 @@ def ask(organization: str, question: Question, token: str) -> list[Row]:
     )
     body = answer.json()
     if answer.status != 200 or not isinstance(body, dict) or body.get("status") != "success":
-        return [Row(question.name, None, problem=f"Prometheus: {answer}")]
+        hint = REFUSED.format(organization) if answer.status in (401, 403) else ""
+        return [Row(question.name, None, problem=f"Prometheus: {answer}{hint}")]
     try:
         found = [_row(question, each) for each in body["data"]["result"]]
     except (LookupError, TypeError, ValueError):
@@ -187,7 +222,10 @@ def _row(question: Question, series: Mapping[str, Any]) -> Row:
     labels = [str(series["metric"].get(label, "?")) for label in question.labels]
     value = float(series["value"][1])
     name = " ".join([question.name, *labels])
-    return Row(name, None, problem="no data") if math.isnan(value) else Row(name, value, question.unit)
+    if math.isfinite(value):
+        return Row(name, value, question.unit)
+    # No number at all, or a quantile beyond the largest bucket.
+    return Row(name, None, problem="no data" if math.isnan(value) else "more than is measured")
 
 
 def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequence[Row]) -> None:
@@ -204,7 +242,11 @@ def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequen
         ],
         "no machine",
     )
-    session.console.table((f"LAST {WINDOW}", ""), [(row.name, row.shown) for row in rows], "")
+    problems = {row.problem for row in rows}
+    if len(rows) > 1 and len(problems) == 1 and all(row.value is None for row in rows):
+        session.console.line(f"no metrics: {problems.pop()}")
+    else:
+        session.console.table((f"LAST {WINDOW}", ""), [(row.name, row.shown) for row in rows], "")
 
 
 def _told(one: Ready | None, seen: Sequence[Ready]) -> tuple[str, str]:

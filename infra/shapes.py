@@ -24,7 +24,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """A machine: `image` is what it was told to run, `release` the number of the release that did."""
+    """A machine: `image` is what it was told to run, `release` the number of the release that did.
+
+    `rests`: Fly may stop it while there is little to do.
+    """
 
     id: str
     state: str
@@ -34,6 +37,7 @@ class Machine:
     checks: tuple[Check, ...]
     size: str
     memory: int
+    rests: bool
 
     @property
     def healthy(self) -> bool:
@@ -144,6 +148,8 @@ def machine(answer: Row) -> Machine:
         ),
         size=f"{guest.get('cpu_kind', '')}-cpu-{guest.get('cpus', '')}x".replace("performance-cpu", "performance"),
         memory=int(guest.get("memory_mb") or 0),
+        # A word, or true and false as an earlier flyctl wrote it.
+        rests=any(each.get("autostop") not in (None, False, "off") for each in config.get("services") or ()),
     )
 
 

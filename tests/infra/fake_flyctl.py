@@ -232,11 +232,17 @@ class Fly:
                 "image": machine["image"],
                 "guest": {"cpu_kind": "shared", "cpus": 1, "memory_mb": machine["memory"]},
                 "metadata": {"fly_process_group": "app", "fly_release_version": str(machine["release"])},
+                "services": [self._service()],
             },
             "checks": [
                 {"name": "servicecheck-00-http-8080", "status": "critical" if sick else "passing", "output": ""}
             ],
         }
+
+    def _service(self) -> Any:
+        releases = self.app["releases"]
+        told = (releases[-1]["config"] if releases else {}).get("http_service", {})
+        return {"internal_port": told.get("internal_port"), "autostop": told.get("auto_stop_machines", "off")}
 
     def releases(self) -> Any:
         return [

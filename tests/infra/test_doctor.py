@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from infra import doctor, fly, process
+from infra import doctor, fly, http, process
 from tests.infra.flying import APP, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
@@ -77,6 +77,9 @@ ILLS: dict[str, tuple[Callable[[State], Any], int, str, str]] = {
     "an old token": (aged, 1, "deploy token", "./dev setup makes a new one"),
     "a sick machine": (sick, 1, "health", "./dev logs"),
     "a stopped machine": (lambda s: s["apps"][APP]["machines"][0].update(state="failed"), 1, "health", "./dev logs"),
+    "a machine that gave up": (
+        lambda s: s["apps"][APP]["machines"][0].update(state="stopped"), 1, "health", "./dev logs"
+    ),
     "no machine": (lambda s: s["apps"][APP].update(machines=[]), 3, "health", "./dev deploy"),
     "a dry key": (lambda s: s.update(ready={IMAGE: {"keys": {"dry": 2}}}), 1, "health", "./dev logs"),
     "another size": (resized, 4, "drift", "./dev deploy"),
@@ -92,6 +95,38 @@ def test_an_ill_is_found_with_its_cure(running: Desk, ill: str) -> None:
     assert ended == code, told
     assert (told[name]["good"], told[name]["fix"]) == (False, cure)
     assert told[name]["text"]
+
+
+def test_a_digest_behind_a_name_is_no_other_image(running: Desk) -> None:
+    assert running.run("scale.count", "--machines", "2").code == 0
+    running.change(lambda state: state["apps"][APP]["machines"][1].update(image=f"{IMAGE}@sha256:0a"))
+    assert found(running)[1]["drift"]["good"]
+    running.change(lambda state: state["apps"][APP]["machines"][1].update(image=f"registry.fly.io/{APP}:two"))
+    assert found(running)[1]["drift"]["text"].startswith("machines run different images")
+
+
+def test_fifty_machines_that_hang_are_not_waited_for(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def crowd(state: State) -> None:
+        (one,) = state["apps"][APP]["machines"]
+        state["apps"][APP]["machines"] = [{**one, "id": f"{number:014x}"} for number in range(50)]
+
+    running.change(crowd)
+    ended = threading.Event()
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> http.Answer:
+        if url.endswith("/ready"):
+            ended.wait(60)
+        return real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    monkeypatch.setattr(doctor, "ALL_SECONDS", 2.0)
+    begin = time.monotonic()
+    code, told = found(running)
+    took = time.monotonic() - begin
+    ended.set()
+    assert took < 5
+    assert (code, told["health"]["text"], told["drift"]["good"]) == (1, "no answer in time", True)
 
 
 def test_without_a_login_the_rest_is_not_asked(running: Desk) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from infra import http, monitor
+from infra import http, monitor, waiting
 from infra.http import Answer
 from service.observe.metrics import Metrics
 from tests.infra.flying import APP, FLY_TOKEN, KEYS, Desk
@@ -42,7 +45,7 @@ def test_without_prometheus_it_says_so_and_shows_the_rest(running: Desk) -> None
     running.change(lambda state: state.update(prometheus=False))
     shown = running.run("monitor")
     assert shown.code == 0
-    assert "Prometheus: HTTP 401" in shown.out
+    assert shown.out.count("Prometheus: HTTP 401 (this token may not read metrics; `flyctl tokens create readonly") == 1
     assert "2 usable" in shown.out
 
 
@@ -65,8 +68,31 @@ def test_the_watch_repeats_until_it_is_interrupted(running: Desk, monkeypatch: p
 
     monkeypatch.setattr(time, "sleep", pause)
     ended = running.run("monitor", "--watch")
-    assert ended.code == 130
+    assert (ended.code, ended.err) == (130, "")
     assert len(running.calls("status")) == 3
+
+
+def test_the_watch_outlives_a_moment_without_a_network(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter(["unreachable", "500", "401"])
+    monkeypatch.setattr(time, "sleep", lambda _: running.fault("status", next(looks)))
+    ended = running.run("monitor", "--watch")
+    assert (ended.code, len(running.calls("status"))) == (3, 4)
+    assert "no such host; is there a way to the network?" in ended.out
+    assert "status.flyio.net" in ended.out
+    assert "run `flyctl auth login`" in ended.line
+
+
+def test_a_watch_is_no_json_value(running: Desk) -> None:
+    ended = running.run("monitor", "--watch", "--json")
+    assert (ended.code, running.children) == (2, [])
+    assert ended.line.startswith("--watch goes on without an end")
+
+
+def test_a_token_with_a_line_break_behind_it_will_do(running: Desk) -> None:
+    """As it comes out of a file."""
+    assert ["requests", "ok", "42"] in [
+        line.split() for line in running.run("monitor", FLY_API_TOKEN=f"{FLY_TOKEN}\n").out.splitlines()
+    ]
 
 
 def test_every_metric_that_is_asked_for_exists() -> None:
@@ -123,6 +149,44 @@ def test_cron_is_told(running: Desk, told: dict[str, object], line: str) -> None
     assert running.run("monitor.check", "--json").json["problems"]
 
 
+def test_cron_asks_again_before_it_calls_somebody(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One lost packet is no outage."""
+    patience: list[float] = []
+
+    def until(ask: Callable[[], Any], _: object, seconds: float) -> Any:
+        patience.append(seconds)
+        return ask()
+
+    monkeypatch.setattr(waiting, "until", until)
+    running.run("monitor.check")
+    running.run("monitor")
+    assert patience == [monitor.PATIENCE_SECONDS, 0]
+
+
+@pytest.mark.parametrize(
+    ("state", "stops", "code"),
+    [
+        ("stopped", "off", 1),
+        ("stopped", "stop", 0),
+        ("suspended", "suspend", 0),
+        ("failed", "stop", 1),
+        ("destroying", "off", 0),
+    ],
+)
+def test_a_machine_rests_only_where_fly_may_stop_it(running: Desk, state: str, stops: str, code: int) -> None:
+    """One that crashed too often is stopped too."""
+    assert running.run("scale.count", "--machines", "2").code == 0
+
+    def change(platform: dict[str, Any]) -> None:
+        platform["apps"][APP]["releases"][-1]["config"]["http_service"]["auto_stop_machines"] = stops
+        platform["apps"][APP]["machines"][1]["state"] = state
+
+    running.change(change)
+    ended = running.run("monitor.check")
+    assert ended.code == code
+    assert (f" is {state}, checks " in ended.line) is bool(code)
+
+
 def test_cron_is_told_of_machines(running: Desk) -> None:
     running.change(lambda state: state["sick_images"].append(IMAGE))
     assert "is started, checks 0/1" in running.run("monitor.check").line
@@ -137,4 +201,30 @@ def test_numbers_are_readable() -> None:
         "0.12 s",
         "123,457 s",
     ]
-    assert monitor._row(monitor.Question("q", ""), {"metric": {}, "value": [0, "NaN"]}).problem == "no data"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        *(("NaN", "no data"), ("+Inf", "more than is measured"), ("-Inf", "more than is measured")),
+        *(
+            ("1e30", "1,000,000,000,000,000,019,884,624,838,656"),
+            ("-3.5", "-3.50"),
+            ("x", "Prometheus: an answer that"),
+        ),
+    ],
+)
+def test_any_number_can_be_shown_and_written_as_json(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, value: str, shown: str
+) -> None:
+    body = json.dumps({"status": "success", "data": {"result": [{"metric": {}, "value": [0, value]}]}}).encode()
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> Answer:
+        return Answer(200, body) if "/prometheus/" in url else real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    assert shown in running.run("monitor").out
+    ended = running.run("monitor", "--json")
+    assert ended.code == 0
+    assert json.loads(ended.out, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
