@@ -140,7 +140,7 @@ def test_ctrl_c_in_a_deployment_is_one_line(shell: Shell) -> None:
     os.killpg(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=20)
     assert running.returncode == 130
-    assert err.strip().rpartition("\n")[2].startswith("interrupted; done so far: a deployment that was cut short")
+    assert err.strip().rpartition("\n")[2].startswith("interrupted; begun: flyctl deploy (`./dev status` shows")
     assert "Traceback" not in err
 
 
