@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from invoke import Exit
 
@@ -69,7 +70,7 @@ _STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a plan would do to one resource: `create`, `update`, `delete`, or several of them."""
+    """What a plan would do to one resource: `import`, `create`, `update`, `delete`, or several of them."""
 
     address: str
     actions: tuple[str, ...]
@@ -127,10 +128,8 @@ class Terraform:
 
     def _changes(self) -> tuple[Change, ...]:
         shown = json.loads(self._checked("show", "-json", str(self._plan)).stdout or "{}")
-        found = [
-            Change(each["address"], tuple(each["change"]["actions"])) for each in shown.get("resource_changes", ())
-        ]
-        return tuple(each for each in found if each.actions not in (("no-op",), ("read",)))
+        found = [Change(each["address"], _actions(each["change"])) for each in shown.get("resource_changes", ())]
+        return tuple(each for each in found if each.actions)
 
     def _tell(self, text: str) -> None:
         for line in text.rstrip().split("\n"):
@@ -168,6 +167,12 @@ class Terraform:
         for line in output.strip().split("\n"):
             self.session.console.say(line)
         return Exit(f"terraform {command}: {_told(output)}", code=int(ExitCode.FAILED))
+
+
+def _actions(change: dict[str, Any]) -> tuple[str, ...]:
+    """What a change comes to, without what changes nothing: taking a resource into the state is something."""
+    imports = ("import",) if change.get("importing") else ()
+    return (*imports, *(action for action in change["actions"] if action not in ("no-op", "read")))
 
 
 def _missing(output: str) -> str:

@@ -23,12 +23,13 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
+from tf.gen import tfplugin_pb2 as pb
 
 import tasks
 from infra import process, terraform
 from infra.program import Tasks
 from tests.infra import bucket
-from tests.infra.schema_provider import Provider, load, serving
+from tests.infra.schema_provider import Provider, load, pack, serving, unpack
 from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS, write
 
 PLANTED = {
@@ -172,6 +173,44 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
 
     code, told, _ = run("infra.plan", "--check")
     assert (code, told) == (0, "staging: nothing to change\n")
+
+
+class GitHub(Provider):
+    """A GitHub whose environment is there already, with one secret, as `./dev setup` leaves it."""
+
+    def ReadDataSource(self, request: Any, context: Any) -> Any:
+        said = unpack(super().ReadDataSource(request, context).state)
+        if "environments" in said:
+            said["environments"] = [{"name": "staging", "node_id": "E_1"}]
+        if "secrets" in said:
+            said["secrets"] = [{"name": "FLY_API_TOKEN", "created_at": "", "updated_at": ""}]
+        return pb.ReadDataSource.Response(state=pack(said))
+
+    def ImportResourceState(self, request: Any, context: Any) -> Any:
+        names = ("repository", "environment", "secret_name")
+        empty = dict.fromkeys(self.resources[request.type_name]["block"]["attributes"])
+        state = pack({**empty, **dict(zip(names, request.id.split(":"), strict=True)), "id": request.id})
+        imported = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=state)
+        return pb.ImportResourceState.Response(imported_resources=[imported])
+
+
+def test_what_github_has_already_is_imported_and_not_asked_for_again(
+    run: Run, providers: tuple[dict[str, Provider], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    github = GitHub(json.loads((SCHEMAS / "github.json").read_text()))
+    others = {address: each for address, each in providers[0].items() if address != "integrations/github"}
+    with serving({**others, "integrations/github": github}) as found:
+        for name, value in found.items():
+            monkeypatch.setenv(name, value)
+        code, told, said = run("infra.apply", "--yes", "--json")
+        assert code == 0
+        actions = {each["resource"]: each["actions"] for each in json.loads(told)["changes"]}
+        secret = 'module.environment.module.github[0].github_actions_environment_secret.this["{}"]'
+        assert actions[secret.format("FLY_API_TOKEN")] == ["import"]
+        assert actions[secret.format("POE_API_KEYS")] == ["create"]
+        assert "gh secret set POE_API_KEYS --env staging" in said
+        assert "gh secret set FLY_API_TOKEN" not in said
+        assert json.loads(run("infra.plan", "--json")[1])["changes"] == []
 
 
 def test_nobody_to_ask_means_nothing_is_changed(run: Run, state: bucket.Bucket) -> None:
