@@ -10,7 +10,7 @@ from invoke import Exit
 
 from infra import fly_toml, shapes
 from infra import regions as all_regions
-from infra.fly import wrong_use
+from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.session import Session, quoted
 from infra.task import ExitCode
@@ -51,6 +51,7 @@ def show(session: Session) -> dict[str, Any]:
 def count(session: Session, machines: int = 0) -> dict[str, Any]:
     """Set the number of machines, spread over the regions there are. Limits and key states are each machine's own.
 
+    Fewer is asked about first: Fly cuts the streams of a machine that is taken away.
     Runs: flyctl scale show · scale count · scale show, once for each region that changes
     """
     if not 1 <= machines <= MOST_MACHINES:
@@ -58,13 +59,16 @@ def count(session: Session, machines: int = 0) -> dict[str, Any]:
     with session.alone():
         now = regions_now(session)
         where = sorted(now, key=lambda region: (-now[region], region)) or [session.config.region]
-        return spread(session, now, shares(machines, where))
+        wanted = shares(machines, where)
+        _confirm_fewer(session, now, wanted)
+        return spread(session, now, wanted)
 
 
 @fly_task(name="regions", help={"regions": "LIST: the regions, separated by commas; none else keeps machines"})
 def move(session: Session, regions: str = "") -> dict[str, Any]:
     """Have machines in these regions and nowhere else, at least one in each.
 
+    What is taken away is asked about first: Fly cuts the streams of such a machine.
     Runs: flyctl scale show · scale count · scale show, once for each region that changes
     """
     wanted = checked_regions(regions)
@@ -72,9 +76,9 @@ def move(session: Session, regions: str = "") -> dict[str, Any]:
         now = regions_now(session)
         total = max(sum(now.values()), len(wanted))
         gone = [region for region in now if region not in wanted]
-        if gone and not session.console.confirm(f"Give up the machines in {', '.join(gone)}?", yes=session.yes):
-            raise wrong_use("nothing was changed")
-        return spread(session, now, {**dict.fromkeys(gone, 0), **shares(total, wanted)})
+        after = {**dict.fromkeys(gone, 0), **shares(total, wanted)}
+        _confirm_fewer(session, now, after)
+        return spread(session, now, after)
 
 
 @fly_task(
@@ -99,9 +103,13 @@ def vm(session: Session, size: str = "", memory: int = 0) -> dict[str, Any]:
         raise wrong_use("nothing was changed")
     with session.alone():
         edit(session, [("vm", "size", size), ("vm", "memory", f"{memory}mb")])
-        with session.console.progress(f"restarting the machines as {size} with {memory} MB"):
-            session.fly.text("scale vm", size, f"--vm-memory={memory}", app=session.app)
-        session.done("scale", f"{size} with {memory} MB, here and in fly.toml")
+        session.done("fly.toml", f"[[vm]] is {size} with {memory} MB")
+        try:
+            with session.console.progress(f"restarting the machines as {size} with {memory} MB"):
+                session.fly.text("scale vm", size, f"--vm-memory={memory}", app=session.app)
+        except FlyError as failed:
+            raise FlyError(failed.refusal, f"{failed.message} (fly.toml has the new size already)") from None
+        session.done("scale", f"{size} with {memory} MB")
     return {"size": size, "memory_mb": memory}
 
 
@@ -143,6 +151,13 @@ def shares(total: int, where: Sequence[str]) -> dict[str, int]:
     """So many machines for each region that all have about the same; the first ones have one more."""
     least, rest = divmod(total, len(where))
     return {region: least + (place < rest) for place, region in enumerate(where)}
+
+
+def _confirm_fewer(session: Session, now: Mapping[str, int], wanted: Mapping[str, int]) -> None:
+    fewer = {region: number - wanted.get(region, 0) for region, number in now.items() if number > wanted.get(region, 0)}
+    question = f"Take machines away ({_places(fewer)})? Their open streams are cut at once"
+    if fewer and not session.console.confirm(question, yes=session.yes):
+        raise wrong_use("nothing was changed")
 
 
 def spread(session: Session, now: Mapping[str, int], wanted: Mapping[str, int]) -> dict[str, Any]:
@@ -212,7 +227,7 @@ def _auto_changes(least: str) -> list[tuple[str, str, object]]:
     if least == "off":
         return [
             (table, "auto_stop_machines", "off"),
-            (table, "auto_start_machines", False),
+            (table, "auto_start_machines", True),  # else those that are stopped now would never run again
             (table, "min_machines_running", None),
         ]
     if not least.isdecimal() or int(least) > MOST_MACHINES:

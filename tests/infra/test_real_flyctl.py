@@ -144,7 +144,7 @@ def test_the_whole_story(desk: Desk) -> None:
         (["scale.regions", "--regions", "nrt,sin", "--yes"], 0),
         (["scale.count", "--machines", "3"], 0),
         (["scale.regions", "--regions", "sin", "--yes"], 0),
-        (["scale.count", "--machines", "1"], 0),
+        (["scale.count", "--machines", "1", "--yes"], 0),
         (["scale.vm", "--size", "shared-cpu-1x", "--memory", "512", "--yes"], 0),
         (["deploy", "--image", IMAGES[1]], 0),
         (["releases"], 0),

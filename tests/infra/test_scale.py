@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from infra import scale
+from infra.console import Console
 from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, Desk
 
@@ -31,7 +32,7 @@ def toml(desk: Desk) -> dict[str, Any]:
 def test_count_goes_up_and_down(running: Desk) -> None:
     assert running.run("scale.count", "--machines", "3").code == 0
     assert regions(running) == {"nrt": 3}
-    assert running.run("scale.count", "--machines", "1").code == 0
+    assert running.run("scale.count", "--machines", "1", "--yes").code == 0
     assert regions(running) == {"nrt": 1}
     running.forget()
     ended = running.run("scale.count", "--machines", "1")
@@ -60,6 +61,33 @@ def test_a_region_is_given_up_after_the_others_have_their_machines(running: Desk
         ["1", "--region=sin"],
         ["0", "--region=nrt"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("now", "words", "fewer"),
+    [
+        (["nrt", "sin"], ["scale.count", "--machines", "1"], "sin 1"),
+        (["nrt", "nrt", "sin", "sin"], ["scale.count", "--machines", "2"], "nrt 1, sin 1"),
+        (["nrt", "sin", "sin"], ["scale.regions", "--regions", "nrt"], "sin 2"),
+        (["nrt", "nrt"], ["scale.regions", "--regions", "nrt,sin"], "nrt 1"),
+    ],
+)
+def test_no_stream_is_cut_without_a_question(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, now: list[str], words: list[str], fewer: str
+) -> None:
+    (one,) = running.app["machines"]
+    machines = [{**one, "id": f"{number:014x}", "region": region} for number, region in enumerate(now)]
+    running.change(lambda state: state["apps"][APP].update(machines=machines))
+    asked: list[str] = []
+
+    def ask(_: object, question: str, **__: object) -> str:
+        asked.append(question)
+        return "n"
+
+    monkeypatch.setattr("infra.console.Console.ask", ask)
+    ended = running.run(*words)
+    assert (ended.code, ended.line, running.writes()) == (2, "nothing was changed", [])
+    assert asked == [f"Take machines away ({fewer})? Their open streams are cut at once [y/N]"]
 
 
 def test_count_spreads_over_the_regions_there_are(running: Desk) -> None:
@@ -113,6 +141,27 @@ def test_the_size_is_kept_in_fly_toml_too(running: Desk) -> None:
     assert toml(running)["vm"] == [{"size": "shared-cpu-2x", "memory": "1024mb"}]
 
 
+def test_a_size_that_did_not_come_into_force_is_told(running: Desk) -> None:
+    """fly.toml has it by then, and the next deployment would bring it."""
+    running.fault("scale vm", "500")
+    ended = running.run("scale.vm", "--size", "shared-cpu-2x", "--yes")
+    assert (ended.code, ended.line.endswith("(fly.toml has the new size already)")) == (1, True)
+    assert [machine["memory"] for machine in running.app["machines"]] == [256]
+    assert running.run("scale.vm", "--size", "shared-cpu-2x", "--yes").code == 0
+    assert [machine["memory"] for machine in running.app["machines"]] == [512]
+
+
+def test_ctrl_c_between_fly_toml_and_the_machines_tells_what_is_done(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Console, "progress", interrupted)
+    ended = running.run("scale.vm", "--size", "shared-cpu-2x", "--yes")
+    assert (ended.code, "done so far: fly.toml" in ended.line, running.writes()) == (130, True, [])
+
+
 def test_auto_sets_what_fly_scales_by(running: Desk) -> None:
     comments = [line for line in (running.folder / "fly.toml").read_text().splitlines() if line.startswith("#")]
     assert running.run("scale.auto", "--min", "2", "--soft", "150", "--hard", "900").code == 0
@@ -125,7 +174,8 @@ def test_auto_sets_what_fly_scales_by(running: Desk) -> None:
     assert (service["concurrency"]["soft_limit"], service["concurrency"]["hard_limit"]) == (150, 900)
     assert running.run("scale.auto", "--min", "off").code == 0
     service = toml(running)["http_service"]
-    assert (service["auto_stop_machines"], service["auto_start_machines"]) == ("off", False)
+    # One that Fly has stopped by then must be able to start again.
+    assert (service["auto_stop_machines"], service["auto_start_machines"]) == ("off", True)
     assert "min_machines_running" not in service
     assert [line for line in (running.folder / "fly.toml").read_text().splitlines() if line.startswith("#")] == comments
     assert running.writes() == []
