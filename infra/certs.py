@@ -11,6 +11,7 @@ from invoke import Exit
 
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
+from infra.refusal import Refusal
 from infra.session import Session, quoted
 from infra.task import ExitCode
 
@@ -120,7 +121,7 @@ def looked_up(session: Session, host: str) -> Mapping[str, Any] | None:
     try:
         answer: Mapping[str, Any] | None = session.fly.json("certs check", host, app=session.app)
     except FlyError as failed:
-        if "not found" in str(failed.message).lower():
+        if failed.refusal is not Refusal.NO_APP and "not found" in str(failed.message).lower():
             raise Exit(
                 f"{session.app} has no certificate for {host}; `./dev certs.add --host {host}` asks for one",
                 code=int(ExitCode.NOT_SET_UP),
@@ -132,6 +133,12 @@ def looked_up(session: Session, host: str) -> Mapping[str, Any] | None:
 def is_issued(answer: Mapping[str, Any]) -> bool:
     """Whether a certificate is there to be shown; flyctl exits 0 either way."""
     return any(each.get("status") == "active" for each in answer.get("certificates") or ())
+
+
+def ends(answer: Mapping[str, Any]) -> str:
+    """When the first of the active certificates ends, in ISO 8601; empty where Fly does not say."""
+    active = [each for each in answer.get("certificates") or () if each.get("status") == "active"]
+    return min((str(each["expires_at"]) for one in active for each in one.get("issued") or ()), default="")
 
 
 def missing(answer: Mapping[str, Any]) -> list[Dns]:
@@ -150,8 +157,11 @@ def missing(answer: Mapping[str, Any]) -> list[Dns]:
     if proof and answer.get("status") == "pending_ownership" and proof not in str(seen.get("ownership_txt") or ""):
         found.append(Dns("TXT", str(ownership.get("name")), proof))
     challenge = wanted.get("acme_challenge") or {}
-    if host.startswith("*.") and challenge.get("target") and not seen.get("acme_challenge_cname"):
-        found.append(Dns("CNAME", str(challenge["name"]), str(challenge["target"])))
+    target, there_now = (
+        str(each or "").rstrip(".") for each in (challenge.get("target"), seen.get("acme_challenge_cname"))
+    )
+    if host.startswith("*.") and target and there_now != target:
+        found.append(Dns("CNAME", str(challenge["name"]), target))
     return found
 
 
@@ -159,7 +169,8 @@ def show(session: Session, answer: Mapping[str, Any]) -> None:
     """One host name, and the records to make."""
     host = str(answer.get("hostname", ""))
     if is_issued(answer):
-        session.console.point("ok", host, "the certificate is there")
+        end = ends(answer)
+        session.console.point("ok", host, f"the certificate is there{f' until {end[:10]}' if end else ''}")
         return
     session.console.point("open", host, str(answer.get("status") or "not issued yet"), "make these DNS records")
     rows = [(each.kind, each.name, each.value) for each in missing(answer)]
@@ -179,6 +190,7 @@ def summary(answer: Mapping[str, Any]) -> dict[str, Any]:
         "hostname": answer.get("hostname"),
         "status": answer.get("status"),
         "issued": is_issued(answer),
+        "ends": ends(answer),
         "missing": [{"type": each.kind, "name": each.name, "value": each.value} for each in missing(answer)],
         "dns_requirements": answer.get("dns_requirements") or {},
     }

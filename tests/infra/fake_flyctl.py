@@ -391,7 +391,7 @@ class Fly:
             "hostname": host,
             "configured": active,
             "status": found["status"],
-            "certificates": [{"source": "fly", "status": found["status"], "issued": []}],
+            "certificates": [{"source": "fly", "status": found["status"], "issued": found.get("issued", [])}],
             "dns_requirements": {
                 "a": ["203.0.113.7"],
                 "aaaa": ["2001:db8:1::1"],

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from infra import certs
+from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, Desk
 
 HOST = "api.example.com"
@@ -67,6 +68,39 @@ def test_only_what_is_missing_is_told(running: Desk, seen: dict[str, Any], missi
 def test_a_wildcard_wants_its_challenge(running: Desk) -> None:
     told = running.run("certs.add", "--host", "*.example.com", "--json").json
     assert told["missing"][-1]["type"] == "CNAME"
+
+
+@pytest.mark.parametrize(
+    ("seen", "there"),
+    [(None, False), ("old.flydns.net", False), ("x.flydns.net.", True), ("x.flydns.net", True)],
+)
+def test_a_challenge_that_leads_elsewhere_is_missing(seen: str | None, there: bool) -> None:
+    answer = {
+        "hostname": "*.example.com",
+        "dns_requirements": {"acme_challenge": {"name": "_acme-challenge.example.com", "target": "x.flydns.net"}},
+        "dns_records": {"acme_challenge_cname": seen},
+    }
+    wanted = certs.Dns("CNAME", "_acme-challenge.example.com", "x.flydns.net")
+    assert certs.missing(answer) == ([] if there else [wanted])
+
+
+def test_the_end_of_a_certificate_is_told(running: Desk) -> None:
+    running.run("certs.add", "--host", HOST)
+    issued = [{"type": "rsa", "expires_at": "2027-02-21T00:00:00Z"}, {"expires_at": "2027-02-20T00:00:00Z"}]
+    issue(running, status="active", issued=issued)
+    assert running.run("certs.check").out == f"ok      {HOST} the certificate is there until 2027-02-20\n"
+    assert running.run("certs.check", "--json").json[0]["ends"] == "2027-02-20T00:00:00Z"
+
+
+def test_an_app_that_is_not_there_is_no_missing_certificate(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Machines API words it so."""
+
+    def unknown(_: object) -> None:
+        raise fake_flyctl.Refused("failed to get certificate: app not found (Request ID: 01ABC-nrt)")
+
+    monkeypatch.setattr(fake_flyctl.Fly, "certs_check", unknown)
+    ended = desk.run("certs.check", "--host", HOST)
+    assert (ended.code, "`./dev setup` makes it" in ended.line) == (3, True)
 
 
 def test_a_name_that_was_never_asked_for(running: Desk) -> None:
