@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from service.version import VERSION
-from tests.infra import flying
+from tests.infra import fake_flyctl, flying
 from tests.infra.fake_flyctl import Fly, Refused
-from tests.infra.flying import APP, KEYS, NEXT_TOKEN, TOKEN, Desk
+from tests.infra.flying import APP, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
 
 GOOD, NEXT, BAD = (f"registry.fly.io/{APP}:{label}" for label in ("good", "next", "bad"))
 
@@ -207,12 +207,7 @@ def test_a_bad_release_that_nobody_can_be_asked_about_is_undone(running: Desk) -
 def test_what_others_deployed_since_is_what_to_go_back_to(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A deployment from here was cut short; then CI deployed twice."""
 
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("infra.smoke.problems", interrupt)
-        assert running.run("deploy", "--image", NEXT).code == 130
+    cut_short(running, monkeypatch, NEXT)
     kept = running.folder / ".poe-proxy" / f"{APP}.before.json"
     text = kept.read_text()
     for image in (f"{GOOD}-2", f"{GOOD}-3"):
@@ -222,6 +217,56 @@ def test_what_others_deployed_since_is_what_to_go_back_to(running: Desk, monkeyp
     running.change(lambda state: state["sick_images"].append(BAD))
     assert running.run("deploy", "--image", BAD).code == 1
     assert images(running) == {f"{GOOD}-3"}
+
+
+def cut_short(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    """Deploy an image, and be killed before its test."""
+
+    def kill(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr("infra.smoke.problems", kill)
+        desk.run("deploy", "--image", image)
+    assert images(desk) == {image}
+
+
+def test_after_a_test_that_was_cut_short_the_untested_image_does_not_pass_for_what_served(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_short(running, monkeypatch, BAD)
+    running.fault("deploy", "unreachable")
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 1
+    assert "v2 serves again" in ended.line
+    assert images(running) == {GOOD}
+
+
+def test_going_back_that_was_cut_short_half_way_is_finished(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    running.change(lambda state: state.update(ready={BAD: {"http": 503}}))
+    real = Fly.deploy
+
+    def half(fly: Fly) -> str:
+        if fly.flags["--image"] != GOOD:
+            return real(fly)
+        release = {**fly.app["releases"][-1], "version": len(fly.app["releases"]) + 1, "image": GOOD}
+        fly.app["releases"].append({**release, "status": "running"})
+        fly._update(fly.app["machines"][0], GOOD, release["version"])
+        fake_flyctl.save(running.state_file, fly.state)
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Fly, "deploy", half)
+        running.run("deploy", "--image", BAD)
+    assert images(running) == {GOOD, BAD}
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert images(running) == {GOOD}
+
+
+def test_a_deployment_that_touched_nothing_leaves_nothing_untested(running: Desk) -> None:
+    running.change(lambda state: state["missing_images"].append(BAD))
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert not (running.folder / ".poe-proxy" / f"{APP}.before.json").exists()
 
 
 def test_what_is_remembered_of_before_may_be_damaged(running: Desk) -> None:
