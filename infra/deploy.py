@@ -79,6 +79,7 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
     """Deploy over these machines; the answer of the task. Raises with the earlier release serving where it fails."""
     before = earlier.look(session, machines)
     words = _what(session, image)
+    tell_gap(session, machines)
     problem, passing = "", False
     earlier.keep(session, before, deployments=1)
     try:
@@ -112,6 +113,15 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         "machines": [each.id for each in after.machines],
         "before": before.release.version if before.release else None,
     }
+
+
+def tell_gap(session: Session, machines: Sequence[Machine]) -> None:
+    """Say what a restart means for callers where there is nobody else to answer them."""
+    if len(machines) == 1 and not session.dry_run:
+        session.console.say(
+            f"{session.app} has one machine: while its streams come to their end, new requests get 503; "
+            "`./dev scale.count --machines 2` leaves nobody without an answer"
+        )
 
 
 def tried_token(session: Session, machines: Sequence[Machine]) -> str:

@@ -48,7 +48,10 @@ def standing(drawer: Drawer, listed: Sequence[DeployToken], *, at_github: bool, 
     if not waits and ours and record.environment and unreachable:
         return Standing(left_alone="the deploy token is GitHub's, which cannot be asked now; it is left alone")
     if not waits and ours and not record.deploys:
-        return Standing(left_alone="a deploy token is there already, made elsewhere; it is left alone")
+        return Standing(
+            left_alone="a deploy token is there already, made elsewhere; it is left alone "
+            f"(`flyctl tokens revoke {ours[0].id}` ends it, and `./dev setup` then makes another)"
+        )
     # The name alone says little: Terraform makes the secret, too, and a value may have been lost on its way.
     stored = at_github and bool(record.environment) and record.deploys and record.outdated is None
     due = not (good and (waits or stored))

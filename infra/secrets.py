@@ -74,6 +74,7 @@ def rotate(
         known = _known(session, before, old_tokens_file)
         new = _new(session, known, keys_file, tokens_file, grace_seconds)
         names = " and ".join(new.secrets)
+        deploy.tell_gap(session, status.machines)
         if not session.console.confirm(
             f"Send {names} to {session.app} and restart its machines one by one?", yes=session.yes
         ):

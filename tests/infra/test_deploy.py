@@ -484,6 +484,15 @@ def test_rollback_without_an_earlier_image(desk: Desk) -> None:
     assert (ended.code, ended.line) == (3, "there is no earlier release with another image")
 
 
+@pytest.mark.parametrize("words", [["deploy", "--image", NEXT], ["secrets", "--yes", "--keys-file", "KEYS"]])
+def test_the_gap_of_an_only_machine_is_told(running: Desk, words: list[str]) -> None:
+    words = [running.write("keys", KEYS) if word == "KEYS" else word for word in words]
+    gap = "has one machine: while its streams come to their end, new requests get 503"
+    assert gap not in running.run(*words).err
+    assert running.run("scale.count", "--machines", "1", "--yes").code == 0
+    assert gap in running.run(*words).err
+
+
 def stopped(desk: Desk) -> None:
     desk.change(lambda state: [each.update(state="stopped") for each in state["apps"][APP]["machines"]])
 

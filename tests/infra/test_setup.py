@@ -182,6 +182,7 @@ def test_a_deploy_token_that_was_made_elsewhere_is_left_alone(desk: Desk) -> Non
     ended = fresh(desk)
     assert ended.code == 0
     assert "a deploy token is there already, made elsewhere; it is left alone" in ended.err
+    assert f"`flyctl tokens revoke {desk.app['tokens'][0]['id']}` ends it" in ended.err
     assert [each["revoked"] for each in desk.app["tokens"]] == [""]
 
 
