@@ -27,7 +27,11 @@ VALUES = {
     "zone_name": '"example.com"',
     "zone_id": '"0123456789abcdef0123456789abcdef"',
 }
-FLY = {"ipv4": ["203.0.113.7"], "ipv6": ["2001:db8::7"]}
+FLY = {
+    "ipv4": ["203.0.113.7"],
+    "ipv6": ["2001:db8::7"],
+    "certificates": {"poe.example.com": {"acme_target": "poe.example.com.x.flydns.net", "ownership_txt": "app-1234"}},
+}
 NAMED_BY = {
     "cloudflare_dns_record": ("name", "type", "content"),
     "github_actions_environment_secret": ("repository", "environment", "secret_name"),
@@ -140,6 +144,40 @@ def test_no_resource_has_two_owners(planned: Callable[..., list[dict[str, Any]]]
     assert not names["staging"] & names["production"]
     assert {kind for kind, *_ in names["staging"]} == set(NAMED_BY) - {"github_repository_ruleset"}
     assert {kind for kind, *_ in names["production"]} == set(NAMED_BY)
+
+
+@needs_terraform
+@pytest.mark.xdist_group("terraform")
+def test_what_an_environment_says_arrives(planned: Callable[..., list[dict[str, Any]]]) -> None:
+    made: dict[str, list[dict[str, Any]]] = {}
+    for each in planned("production", hostname='"poe.example.com"', required_approvals="2"):
+        made.setdefault(each["type"], []).append(each["values"])
+
+    (environment,) = made["github_repository_environment"]
+    assert environment["reviewers"][0]["users"] == [101]
+    (ruleset,) = made["github_repository_ruleset"]
+    assert ruleset["rules"][0]["pull_request"][0]["required_approving_review_count"] == 2
+    (variable,) = made["github_actions_environment_variable"]
+    assert (variable["variable_name"], variable["value"]) == ("FLY_APP", "poe-proxy")
+    assert {each["value"] for each in made["github_actions_environment_secret"]} == {"unset"}
+
+    assert {(each["type"], each["content"]) for each in made["cloudflare_dns_record"]} == {
+        ("A", "203.0.113.7"),
+        ("AAAA", "2001:db8::7"),
+        ("CNAME", "poe.example.com.x.flydns.net"),
+        ("TXT", '"app-1234"'),
+    }
+
+    (source,) = made["grafana_data_source"]
+    assert (source["url"], source["http_headers"]) == (
+        "https://api.fly.io/prometheus/acme/",
+        {"Authorization": "unset"},
+    )
+    (contact,) = made["grafana_contact_point"]
+    assert contact["email"][0]["addresses"] == ["ops@example.com"]
+    (group,) = made["grafana_rule_group"]
+    runbook = "https://github.com/acme/poe-proxy/blob/main/docs/runbook.md#"
+    assert all(rule["annotations"]["runbook_url"].startswith(runbook) for rule in group["rule"])
 
 
 def test_nothing_inside_the_app_is_terraforms() -> None:

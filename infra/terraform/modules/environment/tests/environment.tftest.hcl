@@ -126,3 +126,17 @@ run "what_github_has_is_imported" {
     error_message = "A variable that is there cannot be made."
   }
 }
+
+run "a_contact_point_of_grafana_itself" {
+  command = plan
+
+  variables {
+    alert_emails  = []
+    contact_point = "slack"
+  }
+
+  assert {
+    condition     = length(module.monitoring) == 1
+    error_message = "Instead of addresses a contact point says who is told."
+  }
+}
