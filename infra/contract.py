@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from infra import environ
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "openapi.yaml"
@@ -68,7 +71,10 @@ def _models(document: Mapping[str, Any]) -> str:
         files = ("--input", str(source), "--output", str(target))
         header = ("--custom-file-header", HEADER.format("What a request body can hold."))
         subprocess.run(
-            (sys.executable, "-m", "datamodel_code_generator", *files, *MODEL_OPTIONS, *header), check=True, timeout=120
+            (sys.executable, "-m", "datamodel_code_generator", *files, *MODEL_OPTIONS, *header),
+            check=True,
+            timeout=120,
+            env=environ.for_development(os.environ),
         )
         return _format(target.read_text(encoding="utf-8"))
 
@@ -166,6 +172,12 @@ def _format(code: str) -> str:
     style = ("--isolated", "--line-length", "120", "--target-version", "py311")
     for command in (("check", "--fix", "--select", "I,F401,UP,RUF036", "--preview", "--quiet"), ("format", "--quiet")):
         code = subprocess.run(
-            (ruff, *command, *style, "-"), input=code, capture_output=True, text=True, check=True, timeout=60
+            (ruff, *command, *style, "-"),
+            input=code,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+            env=environ.for_development(os.environ),
         ).stdout
     return code

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from invoke import Context
 
+from infra import environ
 from infra.task import ExitCode, end, task
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -45,6 +46,12 @@ class Result:
 
 def _python(*arguments: str) -> tuple[str, ...]:
     return (sys.executable, *arguments)
+
+
+def _relayed(*arguments: str) -> int:
+    """The exit code of a program of ours that speaks for itself."""
+    environment = environ.for_development(os.environ)
+    return subprocess.run(_python(*arguments), cwd=ROOT, check=False, env=environment).returncode
 
 
 def _tool(name: str, *arguments: str) -> tuple[str, ...]:
@@ -105,8 +112,7 @@ def generate(c: Context, check: bool = False) -> None:
 @task
 def bench(c: Context) -> None:
     """Measure this gateway beside a bare pass-through (./dev bench --help shows the bench's own flags)."""
-    done = subprocess.run(_python("-m", "bench", *shlex.split(c.remainder)), cwd=ROOT, check=False)
-    end(done.returncode)
+    end(_relayed("-m", "bench", *shlex.split(c.remainder)))
 
 
 @task(
@@ -147,14 +153,14 @@ def failover(
     told = {"--url": url, "--wire": wire, "--upstream-port": upstream_port, "--token-file": token_file, "--save": save}
     flags = [part for flag, value in told.items() if value for part in (flag, str(value))]
     flags += ["--full"] * full + ["--no-models"] * (not models)
-    end(subprocess.run(_python("-m", "bench.failover", *flags), cwd=ROOT, check=False).returncode)
+    end(_relayed("-m", "bench.failover", *flags))
 
 
 @task(help={"minutes": "N: how long the load lasts, fractions too (2)", "seed": "S: of the load's dice (1)"})
 def soak(c: Context, minutes: float = 2.0, seed: int = 1) -> None:
     """Load a gateway with everything at once, faults included, and list what it has left over afterwards."""
     flags = ["--minutes", str(minutes), "--seed", str(seed)]
-    end(subprocess.run(_python("-m", "bench.soak", *flags), cwd=ROOT, check=False).returncode)
+    end(_relayed("-m", "bench.soak", *flags))
 
 
 def _tests(select: str) -> Iterable[Step]:
@@ -188,7 +194,14 @@ def _run(step: Step, quiet: bool = False) -> Result:
     sink = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} if quiet else {}
     begin = time.monotonic()
     try:
-        done = subprocess.run(step.argv, cwd=ROOT, check=False, timeout=step.deadline_seconds, **sink)  # type: ignore[call-overload]
+        done = subprocess.run(  # type: ignore[call-overload]
+            step.argv,
+            cwd=ROOT,
+            check=False,
+            timeout=step.deadline_seconds,
+            env=environ.for_development(os.environ),
+            **sink,
+        )
         code, output = done.returncode, done.stdout or ""
     except subprocess.TimeoutExpired:
         code, output = OVER_TIME, f"not done after {step.deadline_seconds:.0f} s"

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+SECRETS = (
+    "POE_API_KEYS",
+    "ACCESS_TOKENS",
+    "FLY_API_TOKEN",
+    "FLY_ACCESS_TOKEN",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "CLOUDFLARE_API_TOKEN",
+    "GRAFANA_AUTH",
+    "PLAN_GITHUB_TOKEN",
+)
+"""What a shell may hold and a program that is not about it must not see; `./dev` has the same list."""
 _EVERYWHERE = frozenset(
     [
         "PATH",
@@ -38,6 +51,10 @@ _FLYCTL = frozenset(
     ["FLY_API_TOKEN", "FLY_API_BASE_URL", "FLY_FLAPS_BASE_URL", "FLY_UIEX_BASE_URL", "FLY_REGISTRY_HOST", "DOCKER_HOST"]
 )
 _GH = frozenset(["GH_TOKEN", "GITHUB_TOKEN", "GH_HOST", "GH_REPO", "GH_CONFIG_DIR", "XDG_DATA_HOME", "XDG_STATE_HOME"])
+_BROWSER = frozenset(
+    "BROWSER DBUS_SESSION_BUS_ADDRESS DESKTOP_SESSION DISPLAY WAYLAND_DISPLAY XAUTHORITY XDG_CURRENT_DESKTOP "
+    "XDG_DATA_DIRS XDG_RUNTIME_DIR".split()
+)
 _SERVICE = frozenset(["POE_BASE_URL", "VIRTUAL_ENV"])
 
 
@@ -69,6 +86,16 @@ def for_service(environ: Mapping[str, str]) -> dict[str, str]:
 def for_anything(environ: Mapping[str, str]) -> dict[str, str]:
     """git and the like."""
     return _chosen(environ, _EVERYWHERE)
+
+
+def for_browser(environ: Mapping[str, str]) -> dict[str, str]:
+    """What opens a page for its owner."""
+    return _chosen(environ, _EVERYWHERE | _BROWSER)
+
+
+def for_development(environ: Mapping[str, str]) -> dict[str, str]:
+    """Linters, tests and measurements: everything but `SECRETS`, which they neither need nor should see."""
+    return {name: value for name, value in environ.items() if name not in SECRETS}
 
 
 def _chosen(environ: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:

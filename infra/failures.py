@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+
+from infra import environ
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "failures.md"
@@ -22,4 +25,5 @@ def files() -> dict[Path, str]:
 
 def _told(module: str, *arguments: str) -> str:
     command = (sys.executable, "-m", module, *arguments)
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    environment = environ.for_development(os.environ)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=environment).stdout

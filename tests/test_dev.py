@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from infra import environ
+
 # It stands for python3 and for the environment's own python: notes each call, and fails where a file tells it to.
 FAKE_PYTHON = """#!/bin/sh
 here=$(cd "$(dirname "$0")" && pwd)
+{ echo "== $1 ${2:-}"; set; } >>"$TOP/environments"
 case "$1 ${2:-}" in
     "-c import sys"*) cat "$TOP/version"; exit "$(cat "$TOP/version_code")" ;;
     "-c import ensurepip"*) [ ! -e "$TOP/no_venv_module" ] ;;
@@ -72,6 +75,17 @@ def test_it_is_a_shell_script_without_faults_of_syntax(root: Path) -> None:
 def test_a_task_gets_the_development_set(clone: Clone) -> None:
     assert clone.run("check", "--flag", "a b").returncode == 0
     assert clone.calls() == ["venv", "pip requirements-dev.txt", "-m infra.program check --flag a b"]
+
+
+def test_what_installs_sees_no_secret_and_the_task_does(clone: Clone) -> None:
+    planted = {name: f"planted-in-{name}" for name in environ.SECRETS}
+    clone.environment.update(planted)
+    assert clone.run("check").returncode == 0
+    seen = (clone.top / "environments").read_text().split("== ")[1:]
+    steps = ["-c", "-c", "-m venv", "-m pip", "-m infra.program"]
+    assert [step.splitlines()[0].strip().partition(" import")[0] for step in seen] == steps
+    for name, value in planted.items():
+        assert [value in step for step in seen] == [False] * 4 + [True], name
 
 
 def test_every_installation_demands_hashes(clone: Clone) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 from invoke import Context, Exit
 
-from infra import dev, generated
+from infra import dev, environ, generated
 from infra.dev import LANGCHAIN, NOTHING_COLLECTED
 
 Started = list[tuple[str, ...]]
@@ -110,6 +110,28 @@ def test_fresh_code_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generated, "files", dict)
     monkeypatch.setattr(generated, "write", lambda _: pytest.fail("it was written"))
     dev.generate(Context(), check=True)
+
+
+def test_no_tool_and_no_test_sees_a_secret_of_the_shell(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Mapping[str, str]] = []
+
+    def run(argv: tuple[str, ...], *, env: Mapping[str, str], **_: Any) -> subprocess.CompletedProcess[str]:
+        seen.append(env)
+        return subprocess.CompletedProcess(argv, 0, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    for name in environ.SECRETS:
+        monkeypatch.setenv(name, "planted-secret")
+    monkeypatch.setenv("GOPATH", "/somewhere")
+    dev.test(Context())
+    for task in (dev.bench, dev.failover, dev.soak):
+        context = Context()
+        context._set(remainder="")
+        with pytest.raises(Exit):
+            task(context)
+    assert len(seen) == len(dev.CHECKS) + 2 + 3
+    assert all("planted-secret" not in environment.values() for environment in seen)
+    assert all(environment["GOPATH"] == "/somewhere" for environment in seen)
 
 
 def test_serving_passes_on_what_was_said_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
