@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import webbrowser
+import os
+import sys
 from typing import Any
 
 from invoke import Exit
 
-from infra import shapes
+from infra import environ, process, shapes
 from infra.fly import FlyError, json_values, wrong_use
 from infra.fly_task import fly_task
+from infra.record import FOLDER, Record
 from infra.refusal import Refusal
 from infra.session import Session
 from infra.shapes import Machine
 from infra.task import INTERRUPTED
 
 LOG_SECONDS = 15.0
+BROWSER_SECONDS = 10.0
 FOLLOW_SECONDS = 12 * 3600.0
 ENTRY = ("timestamp", "region", "instance", "level", "message")
 
@@ -120,7 +123,9 @@ def open_app(session: Session) -> dict[str, str]:
     """
     session.console.line(session.url)
     if session.console.shows and session.console.on_terminal:
-        webbrowser.open(session.url)
+        # In a program of its own: a browser would inherit this shell's keys and tokens.
+        opener = [sys.executable, "-m", "webbrowser", session.url]
+        process.run(opener, environ=environ.for_browser(os.environ), seconds=BROWSER_SECONDS, grace=0.2)
     return {"url": session.url, "dashboard": f"https://fly.io/apps/{session.app}"}
 
 
@@ -143,7 +148,8 @@ def ips(session: Session) -> list[dict[str, str]]:
 def destroy(session: Session) -> dict[str, str]:
     """Remove the app with everything in it, for good; asks for its name.
 
-    Without a terminal the name has to stand in --app, beside --yes.
+    Without a terminal the name has to stand in --app, beside --yes. What GitHub, Grafana and the DNS know of the app
+    stays; what is remembered of it here goes with it.
     Runs: flyctl status · apps destroy
     """
     name = session.app
@@ -162,12 +168,30 @@ def destroy(session: Session) -> dict[str, str]:
         if typed != name:
             raise wrong_use("that is another name; nothing was changed")
     with session.alone():
-        session.fly.json("status", app=name)
+        try:
+            session.fly.json("status", app=name)
+        except FlyError as failed:
+            if failed.refusal is not Refusal.NO_APP:
+                raise
+            raise FlyError(failed.refusal, f"there is no app {name}, or not for this login{_kept(session)}") from None
+        environment = session.drawer.record().environment
         session.fly.text("apps destroy", name, "--yes")
         if not session.dry_run:
             session.drawer.forget()
         session.done("destroy", f"{name} is gone")
+        if environment and not session.dry_run:
+            session.console.say(
+                f"GitHub's environment {environment} still has its secrets; "
+                f"`gh secret delete FLY_API_TOKEN --env {environment}` ends deployments from there"
+            )
     return {"destroyed": name}
+
+
+def _kept(session: Session) -> str:
+    """What to do with the files of an app that an earlier run removed without hearing of it; empty for none."""
+    if session.drawer.record() == Record() and not session.drawer.access_token():
+        return ""
+    return f"; if it is gone for good: rm {FOLDER}/{session.app}.*"
 
 
 def checks_of(machine: Machine) -> str:

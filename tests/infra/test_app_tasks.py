@@ -9,7 +9,7 @@ import pytest
 
 from infra import process
 from infra.process import Finished
-from tests.infra.flying import APP, KEYS, Desk
+from tests.infra.flying import APP, KEYS, SECRETS, TOKEN, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
 
@@ -101,6 +101,22 @@ def test_open_says_where(running: Desk) -> None:
     assert running.children == []
 
 
+def test_a_browser_sees_no_secret(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def start(argv: list[str], *, environ: dict[str, str], **_: Any) -> Finished:
+        started.append((argv, environ))
+        return Finished(0)
+
+    monkeypatch.setattr(process, "run", start)
+    monkeypatch.setattr("infra.console.Console.on_terminal", True)
+    assert running.run("open", DISPLAY=":0", POE_API_KEYS=KEYS, ACCESS_TOKENS=TOKEN).code == 0
+    ((argv, environ),) = started
+    assert argv[1:] == ["-m", "webbrowser", running.url]
+    assert environ["DISPLAY"] == ":0"
+    assert not [secret for secret in SECRETS if secret in " ".join(environ.values())]
+
+
 def test_ips(running: Desk) -> None:
     assert [line.split()[:2] for line in running.run("ips").out.splitlines()[1:]] == [
         ["203.0.113.7", "shared_v4"],
@@ -125,6 +141,25 @@ def test_destroy_without_a_terminal_wants_the_name_said(running: Desk) -> None:
     assert running.writes() == []
     assert running.run("destroy", "--yes", "--app", APP).code == 0
     assert running.state["apps"] == {}
+
+
+def test_destroy_tells_what_github_keeps(running: Desk) -> None:
+    """Else the next push would deploy to nowhere."""
+    running.gh = {"login": True, "environments": {}}
+    assert running.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+    ended = running.run("destroy", "--yes", "--app", APP)
+    assert ended.code == 0
+    assert "`gh secret delete FLY_API_TOKEN --env production` ends deployments from there" in ended.line
+
+
+def test_destroy_whose_answer_was_lost_says_how_to_forget_the_rest(running: Desk) -> None:
+    running.fault("apps destroy", "lost")
+    assert running.run("destroy", "--yes", "--app", APP).code == 1
+    ended = running.run("destroy", "--yes", "--app", APP)
+    assert (ended.code, ended.line) == (
+        3,
+        f"there is no app {APP}, or not for this login; if it is gone for good: rm .poe-proxy/{APP}.*",
+    )
 
 
 def test_destroying_what_is_not_there(desk: Desk) -> None:
