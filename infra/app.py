@@ -77,7 +77,10 @@ def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
     if follow and not session.dry_run:
         _follow(session)
         return []
-    found = [{key: each.get(key, "") for key in ENTRY} for each in json_values(_lately(session))]
+    try:
+        found = [{key: each.get(key, "") for key in ENTRY} for each in json_values(_lately(session))]
+    except (ValueError, AttributeError):
+        raise FlyError(Refusal.OTHER, "flyctl logs printed something else than a log; is it too old?") from None
     for each in found:
         session.console.line(" ".join(str(each[key]) for key in ENTRY if key != "level"))
     if not found:

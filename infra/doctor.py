@@ -19,6 +19,7 @@ from invoke import Exit
 from infra import certs, deploy, fly, fly_toml, http, ledger, monitor, secrets, shapes
 from infra.fly import FlyError
 from infra.fly_task import fly_task
+from infra.refusal import Refusal
 from infra.session import Session
 from infra.shapes import Status
 from infra.task import ExitCode
@@ -81,7 +82,7 @@ def flyctl_problem(answer: Mapping[str, Any]) -> str:
 
 def _looked(session: Session) -> list[Finding]:
     """First what everything else stands on, then the rest at once."""
-    _ = session.settings, session.config  # read once, before threads would read them several times
+    _ = session.app, session.settings, session.config  # read once, before threads would read them several times
     session.fly.longest, session.fly.deadline = ANSWER_SECONDS, time.monotonic() + ALL_SECONDS
     found = _all_at_once(
         session.fly.seconds_left(ANSWER_SECONDS),
@@ -96,11 +97,11 @@ def _looked(session: Session) -> list[Finding]:
     found.append(_caught("login", lambda: _login(session)))
     if not found[-1].good:
         return found
-    try:
-        status = shapes.status(session.fly.json("status", app=session.app))
-    except FlyError as failed:
-        return [*found, Finding("app", False, str(failed.message), "./dev setup", ExitCode(failed.code))]
-    found.append(Finding("app", True, f"{status.name} in {status.organization}, v{status.version}"))
+    seen: list[Status] = []
+    found.append(_caught("app", lambda: _app(session, seen)))
+    if not seen:
+        return found
+    (status,) = seen
     return found + _all_at_once(
         session.fly.deadline - time.monotonic(),
         {
@@ -158,6 +159,18 @@ def _tools(session: Session) -> Finding:
 def _login(session: Session) -> Finding:
     answer = session.fly.json("auth whoami")
     return Finding("login", True, str(answer.get("email") or answer.get("name") or "a token"))
+
+
+def _app(session: Session, seen: list[Status]) -> Finding:
+    """Puts the app's status into `seen`."""
+    try:
+        answer = session.fly.json("status", app=session.app)
+    except FlyError as failed:
+        fix = "./dev setup" * (failed.refusal is Refusal.NO_APP)
+        return Finding("app", False, str(failed.message), fix, ExitCode(failed.code))
+    status = shapes.status(answer)
+    seen.append(status)
+    return Finding("app", True, f"{status.name} in {status.organization}, v{status.version}")
 
 
 def _fly_toml(session: Session) -> Finding:

@@ -120,7 +120,7 @@ class DeployToken:
 def status(answer: Row) -> Status:
     """`flyctl status --json`."""
     return Status(
-        name=str(answer.get("Name", "")),
+        name=str(answer["Name"]),
         deployed=bool(answer.get("Deployed")),
         organization=str((answer.get("Organization") or {}).get("Slug", "")),
         hostname=str(answer.get("Hostname", "")),

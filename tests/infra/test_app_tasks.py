@@ -9,6 +9,7 @@ import pytest
 
 from infra import process
 from infra.process import Finished
+from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, SECRETS, TOKEN, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
@@ -94,6 +95,25 @@ def test_a_silent_app_has_no_log(running: Desk, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(process, "run", start)
     assert running.run("logs").out == "the machines said nothing lately\n"
+
+
+@pytest.mark.parametrize("text", ["<html>", "null", "[]", '{"message": "cut'])
+def test_what_is_no_log_is_one_line(running: Desk, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr(fake_flyctl.Fly, "logs", lambda _: text)
+    ended = running.run("logs")
+    assert (ended.code, ended.line) == (1, "flyctl logs printed something else than a log; is it too old?")
+
+
+@pytest.mark.parametrize("name", ["status", "monitor", "monitor.check"])
+@pytest.mark.parametrize("told", [None, [], {}])
+def test_a_status_that_is_none_is_a_failure(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, name: str, told: object
+) -> None:
+    """And not an app without a name."""
+    monkeypatch.setattr(fake_flyctl.Fly, "status", lambda _: told)
+    ended = running.run(name)
+    assert ended.code == 1
+    assert "is flyctl of another version?" in ended.line
 
 
 def test_open_says_where(running: Desk) -> None:

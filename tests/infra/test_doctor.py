@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from infra import doctor, fly, http, process
+from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
@@ -127,6 +128,20 @@ def test_fifty_machines_that_hang_are_not_waited_for(running: Desk, monkeypatch:
     ended.set()
     assert took < 5
     assert (code, told["health"]["text"], told["drift"]["good"]) == (1, "no answer in time", True)
+
+
+@pytest.mark.parametrize("answer", [None, [], {}])
+def test_a_status_that_is_none_is_a_finding(running: Desk, monkeypatch: pytest.MonkeyPatch, answer: object) -> None:
+    monkeypatch.setattr(fake_flyctl.Fly, "status", lambda _: answer)
+    code, told = found(running)
+    assert (code, told["app"]["good"], told["login"]["good"]) == (1, False, True)
+    assert told["app"]["text"].startswith("an answer that nobody expected")
+
+
+def test_only_an_app_that_is_missing_is_to_be_set_up(running: Desk) -> None:
+    running.fault("status", "500")
+    code, told = found(running)
+    assert (code, told["app"]["fix"], "status.flyio.net" in told["app"]["text"]) == (1, "", True)
 
 
 def test_without_a_login_the_rest_is_not_asked(running: Desk) -> None:
