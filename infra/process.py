@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import threading
@@ -85,8 +86,13 @@ def run(
         child.terminate()
         _end(child, grace)
         raise
+    except KeyboardInterrupt:
+        # Ctrl-C reaches the child from the terminal as well; a signal to this process alone does not.
+        if not any(map(os.isatty, (0, 1, 2))):
+            child.send_signal(signal.SIGINT)
+        _end(child, grace)  # it may tidy up, as long as that does not take for ever
+        raise
     except BaseException:
-        # Ctrl-C reaches the child from the terminal as well: let it tidy up, as long as that does not take for ever.
         _end(child, grace)
         raise
     for thread in threads:

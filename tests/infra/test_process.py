@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,9 @@ def test_one_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch) -> 
     assert time.monotonic() - begin < 10
 
 
-def test_an_interrupt_waits_for_the_child_to_tidy_up(tmp_path: Path) -> None:
-    """Ctrl-C at a terminal goes to both; flyctl then gives its leases back."""
+@pytest.mark.parametrize("interrupt", [os.killpg, os.kill], ids=["both", "the task alone"])
+def test_an_interrupt_waits_for_the_child_to_tidy_up(tmp_path: Path, interrupt: Callable[[int, int], None]) -> None:
+    """Ctrl-C at a terminal goes to both, that of a job at GitHub to the task; flyctl then gives its leases back."""
     child = (
         "import signal, sys, time\n"
         f"def tidy(*_): time.sleep(0.3); open({str(tmp_path / 'tidy')!r}, 'w').close(); sys.exit(127)\n"
@@ -98,12 +100,16 @@ def test_an_interrupt_waits_for_the_child_to_tidy_up(tmp_path: Path) -> None:
         f"process.run([sys.executable, '-c', {child!r}], environ={{}}, seconds=30.0, hear=hear)"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", parent], stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        [sys.executable, "-c", parent],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
     ) as running:
         assert running.stdout
         assert running.stdout.readline() == b"ready\n"
-        os.killpg(running.pid, signal.SIGINT)
-        assert running.wait(15) != 0
+        interrupt(running.pid, signal.SIGINT)
+        assert running.wait(10) != 0
     assert (tmp_path / "tidy").exists()
 
 

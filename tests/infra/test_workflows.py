@@ -60,8 +60,12 @@ def steps() -> Iterator[tuple[str, str, Json]]:
 
 
 def runs() -> list[tuple[str, str]]:
-    """Workflow and line of everything that is run."""
-    return [(name, line.strip()) for name, _, step in steps() for line in step.get("run", "").splitlines()]
+    """Workflow and line of everything that is run, without the `exec` in front."""
+    return [
+        (name, line.strip().removeprefix("exec "))
+        for name, _, step in steps()
+        for line in step.get("run", "").splitlines()
+    ]
 
 
 def secrets_in(said: Any) -> set[str]:
@@ -171,9 +175,26 @@ def test_deployments_run_the_deploy_task_and_nothing_else() -> None:
     for environment in ENVIRONMENTS:
         job = WORKFLOWS["deploy"]["jobs"][environment]
         *prepared, deployed = job["steps"]
-        assert deployed["run"] == "./dev deploy --yes"
+        assert deployed["run"] == "exec ./dev deploy --yes"
         assert [step.get("id", step["run"]) for step in prepared if "run" in step] == ["environment", INSTALLS]
         assert all(step.get("if") == "steps.environment.outputs.ready" for step in job["steps"][1:])
+
+
+def test_what_changes_an_app_hears_of_its_run_being_cancelled() -> None:
+    """GitHub interrupts a step's first process alone, and a shell would keep that to itself."""
+    found = [
+        step["run"]
+        for name, _, step in steps()
+        if name in ("deploy", "rotate") and "FLY_API_TOKEN" in secrets_in(step) and "./dev" in step["run"]
+    ]
+    assert len(found) == 3
+    assert all(line.startswith("exec ./dev ") and "\n" not in line.strip() for line in found)
+
+
+def test_only_main_is_deployed() -> None:
+    """`workflow_dispatch` takes any branch."""
+    for environment in ENVIRONMENTS:
+        assert WORKFLOWS["deploy"]["jobs"][environment]["if"] == "github.ref == 'refs/heads/main'"
 
 
 def test_production_comes_after_staging_and_staging_after_the_tests() -> None:
@@ -224,21 +245,31 @@ def test_an_environment_that_is_not_set_up_is_left_out(
 
 
 @pytest.mark.parametrize(
-    ("environment", "token", "app", "ready"),
+    ("environment", "token", "app", "branch", "ready"),
     [
-        ("staging", "FlyV1 x", "poe-staging", True),
-        ("staging", "FlyV1 x", "", False),
-        ("staging", "", "poe-staging", False),
-        ("production", "FlyV1 x", "", True),
-        ("production", "unset", "", False),
+        ("staging", "FlyV1 x", "poe-staging", "main", True),
+        ("staging", "FlyV1 x", "poe-staging", "another", False),
+        ("staging", "FlyV1 x", "", "main", False),
+        ("staging", "", "poe-staging", "main", False),
+        ("production", "FlyV1 x", "", "main", True),
+        ("production", "FlyV1 x", "", "another", False),
+        ("production", "unset", "", "main", False),
     ],
 )
-def test_a_rotation_knows_which_app_it_is_about(environment: str, token: str, app: str, ready: bool) -> None:
-    """Staging's keys must not go to fly.toml's app."""
+def test_a_rotation_knows_which_app_it_is_about(
+    environment: str, token: str, app: str, branch: str, ready: bool
+) -> None:
+    """Staging's keys must not go to fly.toml's app, nor to code that nobody has seen."""
     first = WORKFLOWS["rotate"]["jobs"]["rotate"]["steps"][0]
     done = subprocess.run(
         ("bash", "-e", "-c", first["run"]),
-        env={"PATH": "/usr/bin:/bin", "ENVIRONMENT": environment, "FLY_API_TOKEN": token, "FLY_APP": app},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "GITHUB_REF": f"refs/heads/{branch}",
+            "ENVIRONMENT": environment,
+            "FLY_API_TOKEN": token,
+            "FLY_APP": app,
+        },
         capture_output=True,
         text=True,
         timeout=10,
@@ -246,7 +277,7 @@ def test_a_rotation_knows_which_app_it_is_about(environment: str, token: str, ap
     )
     assert first["env"]["FLY_APP"] == "${{ vars.FLY_APP }}"
     assert (done.returncode == 0) is ready
-    assert done.stdout.startswith(f"::error::{environment} has no ") is not ready
+    assert bool(re.match(rf"::error::{environment} (?:has no|is rotated from main)", done.stdout)) is not ready
 
 
 def test_branch_rules_ask_for_jobs_that_pull_requests_have() -> None:
