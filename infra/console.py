@@ -87,10 +87,12 @@ class Console:
         if not cells:
             self.line(empty)
         elif self._out is not None:
-            from rich.table import Table
+            from rich.table import Column, Table
             from rich.text import Text
 
-            table = Table(*head, box=None, pad_edge=False, header_style="bold")
+            # On a narrow terminal cells go on below: a machine's id with its end cut off is of no use.
+            columns = [Column(each, overflow="fold") for each in head]
+            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
             for row in cells:
                 table.add_row(*map(Text, row))
             self._out.print(table)
@@ -151,16 +153,17 @@ class Console:
         """What somebody types; `otherwise` is what to do where nobody can be asked."""
         if not asks():
             raise wrong_use(f"{otherwise} (there is no terminal to ask at)")
-        sys.stderr.write("" if hidden else f"{question}: ")
-        sys.stderr.flush()
         answer = ""
-        try:
-            answer = getpass.getpass(f"{question}: ", sys.stderr) if hidden else sys.stdin.readline()
-        except EOFError:
-            pass
-        finally:
-            if not answer:  # Ctrl-C or Ctrl-D: what follows gets a line of its own
-                self.say("")
+        with self._still():
+            sys.stderr.write("" if hidden else f"{question}: ")
+            sys.stderr.flush()
+            try:
+                answer = getpass.getpass(f"{question}: ", sys.stderr) if hidden else sys.stdin.readline()
+            except EOFError:
+                pass
+            finally:
+                if not answer:  # Ctrl-C or Ctrl-D: what follows gets a line of its own
+                    self.say("")
         return answer.strip()
 
     def confirm(self, question: str, *, yes: bool) -> bool:
@@ -168,6 +171,18 @@ class Console:
         if yes or self._dry_run:
             return True
         return self.ask(f"{question} [y/N]", otherwise="give --yes to go on without a question").lower() in ("y", "yes")
+
+    @contextmanager
+    def _still(self) -> Iterator[None]:
+        """No spinner paints over a question."""
+        status = self._status
+        if status is not None:
+            status.stop()
+        try:
+            yield
+        finally:
+            if status is not None:
+                status.start()
 
     def _print(self, text: str, terminal: rich.console.Console | None, plain: Any) -> None:
         clean = "\n".join(self._redact(line) for line in text.split("\n"))

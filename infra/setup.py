@@ -239,7 +239,7 @@ def _organization(session: Session, wished: str) -> str:
         otherwise = f"give --org SLUG: {slugs}"
         if session.yes or session.dry_run:
             raise wrong_use(otherwise)
-        wished = session.console.ask(f"Which organisation ({slugs})?", otherwise=otherwise)
+        wished = session.console.ask(f"Which organisation ({slugs})", otherwise=otherwise)
     if wished not in there:
         raise wrong_use(f"--org {quoted(wished)}: this login knows {slugs}")
     return wished

@@ -10,7 +10,7 @@ import pytest
 
 from infra import process, smoke, waiting
 from infra.session import Session
-from tests.infra import fake_flyctl, flying
+from tests.infra import fake_flyctl, flying, shell
 from tests.infra.flying import APP, Desk
 
 
@@ -45,4 +45,11 @@ def desk(
         monkeypatch.setattr(Session, "url", property(lambda session: flying.url_of(session.app, url)))
         monkeypatch.setattr(smoke, "PATIENCE_SECONDS", 0.0)
         monkeypatch.setattr(waiting, "until", lambda ask, good, seconds: ask())
+        yield made
+
+
+@pytest.fixture(name="shell")
+def _shell(tmp_path: Path, root: Path) -> Iterator[shell.Shell]:
+    """Tasks as processes."""
+    with shell.opened(tmp_path, root) as made:
         yield made

@@ -5,14 +5,10 @@ from __future__ import annotations
 import io
 import json
 import os
-import pty
 import re
-import select
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,6 +16,7 @@ from invoke import Exit
 
 from infra.console import BAD, GOOD, Console
 from infra.redact import Redactor
+from tests.infra.terminal import CONTROL_KEYS, on_terminal
 
 SHOW = """
     import time
@@ -37,47 +34,6 @@ SHOW = """
 """
 
 
-CONTROL_KEYS = ("\x03", "\x04")  # Ctrl-C and Ctrl-D
-
-
-ITS_OWN = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
-"""Makes the terminal the one whose Ctrl-C the program gets."""
-
-
-def on_terminal(root: Path, code: str, answers: Sequence[tuple[str, str]] = (), **environ: str) -> str:
-    """What a program of ours shows on a terminal of its own, where `answers` are typed after what asks for them."""
-    parent, child = pty.openpty()
-    surroundings = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": "120", **environ}
-    with subprocess.Popen(
-        [sys.executable, "-c", ITS_OWN + textwrap.dedent(code)],
-        cwd=root,
-        env=surroundings,
-        start_new_session=True,
-        stdin=child,
-        stdout=child,
-        stderr=child,
-    ) as running:
-        os.close(child)
-        waiting = list(answers)
-        shown, deadline = b"", time.monotonic() + 20
-        while time.monotonic() < deadline:
-            if select.select([parent], [], [], 0.05)[0]:
-                try:
-                    piece = os.read(parent, 65536)
-                except OSError:  # the other end is closed
-                    break
-                if not piece:
-                    break
-                shown += piece
-            if waiting and shown.endswith(waiting[0][0].encode()):
-                time.sleep(0.1)  # until it has stopped echoing what is typed
-                _, typed = waiting.pop(0)
-                os.write(parent, typed.encode() if typed in CONTROL_KEYS else typed.encode() + b"\n")
-        running.wait(10)
-    os.close(parent)
-    return shown.decode()
-
-
 def test_a_terminal_gets_colour_and_no_secret(root: Path) -> None:
     shown = on_terminal(root, SHOW)
     assert "\x1b[32m✓" in shown
@@ -85,6 +41,19 @@ def test_a_terminal_gets_colour_and_no_secret(root: Path) -> None:
     assert "[bold]x" in shown
     assert "deploying" in shown
     assert "s3cret" not in shown
+
+
+def test_a_narrow_terminal_cuts_nothing_off(root: Path) -> None:
+    show = """
+        from infra.console import Console
+        from infra.redact import Redactor
+        Console(Redactor()).table(("MACHINE", "IMAGE"), [("6b86b273ff34fc", "registry.fly.io/gateway:0123456789ab")])
+    """
+    shown = on_terminal(root, show, COLUMNS="30")
+    assert "…" not in shown
+    rows = [line.split() for line in shown.splitlines()[1:]]
+    assert "".join(row[0] for row in rows if len(row) > 1) == "6b86b273ff34fc"
+    assert "".join(row[-1] for row in rows if row) == "registry.fly.io/gateway:0123456789ab"
 
 
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])

@@ -225,9 +225,10 @@ def cut_short(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: str) -> None:
     def kill(*_: Any) -> None:
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr("infra.smoke.problems", kill)
-        desk.run("deploy", "--image", image)
+        with pytest.raises(Killed):
+            desk.run("deploy", "--image", image)
     assert images(desk) == {image}
 
 
@@ -255,9 +256,10 @@ def test_going_back_that_was_cut_short_half_way_is_finished(running: Desk, monke
         fake_flyctl.save(running.state_file, fly.state)
         raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(Fly, "deploy", half)
-        running.run("deploy", "--image", BAD)
+        with pytest.raises(Killed):
+            running.run("deploy", "--image", BAD)
     assert images(running) == {GOOD, BAD}
     assert running.run("deploy", "--image", BAD).code == 1
     assert images(running) == {GOOD}

@@ -4,74 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.infra import fake_flyctl, flying
-from tests.infra.flying import ALICE, APP, BOB, KEYS, SECRETS
-
-
-@dataclass
-class Shell:
-    """A folder and an environment to run tasks in, as somebody's shell would."""
-
-    root: Path
-    folder: Path
-    state_file: Path
-    environ: dict[str, str]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return fake_flyctl.load(self.state_file)
-
-    def start(self, *words: str, **environ: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "infra.program", *words],
-            cwd=self.folder,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def run(self, *words: str, **environ: str) -> tuple[int, str, str]:
-        with self.start(*words, **environ) as running:
-            out, err = running.communicate(timeout=50)
-        for secret in SECRETS:
-            assert secret not in out + err
-        return running.returncode, out, err
-
-
-@pytest.fixture
-def shell(tmp_path: Path, root: Path) -> Iterator[Shell]:
-    folder, home, programs, state = (tmp_path / name for name in ("desk", "home", "bin", "platform.json"))
-    for each in (folder, home, programs):
-        each.mkdir()
-    text = (root / "fly.toml").read_text()
-    (folder / "fly.toml").write_text(text.replace('app = "poe-proxy"', f'app = "{APP}"'))
-    fake_flyctl.save(state, fake_flyctl.new_state())
-    flyctl = programs / "flyctl"
-    fake = root / "tests" / "infra" / "fake_flyctl.py"
-    flyctl.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{fake}' '{state}' \"$@\"\n")
-    flyctl.chmod(0o755)
-    with flying.answering(state) as url:
-        environ = {
-            **flying.environment(url, home),
-            "PATH": f"{programs}:{os.environ['PATH']}",
-            "PYTHONPATH": str(root),
-            "SMOKE_URL": url,
-            "LOG_LEVEL": "debug",
-        }
-        yield Shell(root, folder, state, environ)
+from tests.infra import fake_flyctl
+from tests.infra.flying import ALICE, APP, BOB, KEYS
+from tests.infra.shell import Shell
 
 
 def leaks(*folders: Path) -> list[str]:
