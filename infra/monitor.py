@@ -29,6 +29,8 @@ LONGEST_WATCH_SECONDS = 12 * 3600.0
 QUERY_SECONDS = 8.0
 WINDOW = "5m"
 PATIENCE_SECONDS = 10.0
+MOST_NAMED = 3
+"""How many machines with the same trouble are named one by one."""
 REFUSED = " (this token may not read metrics; `flyctl tokens create readonly {}` makes one that may)"
 
 
@@ -155,13 +157,20 @@ def check(session: Session) -> dict[str, Any]:
 
 
 def machine_problems(status: Status, seen: Sequence[Ready]) -> list[str]:
-    """What is wrong with the machines, as Fly and as they themselves see it."""
-    found = [
-        f"machine {each.id} is {each.state}, checks {checks_of(each)}" for each in status.machines if _is_sick(each)
-    ]
-    if not any(each.state == "started" for each in status.machines):
-        found.append("no machine runs")
-    return found + [f"machine {each.machine or '?'}: {each.problem}" for each in seen if each.problem]
+    """What is wrong with the machines, as Fly and as they themselves see it; what many have in common is told once."""
+    told = [(each.id, f"{each.state}, checks {checks_of(each)}") for each in status.machines if _is_sick(each)]
+    told += [(each.machine or "?", each.problem) for each in seen if each.problem]
+    machines: dict[str, list[str]] = {}
+    for machine, problem in told:
+        machines.setdefault(problem, []).append(machine)
+    found = [f"{_some(ids)}: {problem}" for problem, ids in machines.items()]
+    running = any(each.state == "started" for each in status.machines)
+    return found if running else [*found, "no machine runs"]
+
+
+def _some(ids: Sequence[str]) -> str:
+    more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
+    return f"machine{'s' * (len(ids) > 1)} {', '.join(ids[:MOST_NAMED])}{more}"
 
 
 def _is_sick(machine: shapes.Machine) -> bool:

@@ -149,6 +149,17 @@ def test_cron_is_told(running: Desk, told: dict[str, object], line: str) -> None
     assert running.run("monitor.check", "--json").json["problems"]
 
 
+def test_what_fifty_machines_have_in_common_is_told_once(running: Desk) -> None:
+    def crowd(state: dict[str, Any]) -> None:
+        (one,) = state["apps"][APP]["machines"]
+        state["apps"][APP]["machines"] = [{**one, "id": f"{number:014x}"} for number in range(50)]
+        state["ready"] = {IMAGE: {"http": 503, "status": "draining"}}
+
+    running.change(crowd)
+    first = ", ".join(f"{number:014x}" for number in range(3))
+    assert running.run("monitor.check").line == (f"{APP}: machines {first} and 47 more: /ready: draining (HTTP 503)")
+
+
 def test_cron_asks_again_before_it_calls_somebody(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """One lost packet is no outage."""
     patience: list[float] = []
@@ -184,12 +195,12 @@ def test_a_machine_rests_only_where_fly_may_stop_it(running: Desk, state: str, s
     running.change(change)
     ended = running.run("monitor.check")
     assert ended.code == code
-    assert (f" is {state}, checks " in ended.line) is bool(code)
+    assert (f": {state}, checks " in ended.line) is bool(code)
 
 
 def test_cron_is_told_of_machines(running: Desk) -> None:
     running.change(lambda state: state["sick_images"].append(IMAGE))
-    assert "is started, checks 0/1" in running.run("monitor.check").line
+    assert ": started, checks 0/1" in running.run("monitor.check").line
     running.change(lambda state: state["apps"][APP].update(machines=[]))
     assert running.run("monitor.check").line == f"{APP}: no machine runs"
 
