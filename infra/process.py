@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import subprocess
 import threading
@@ -21,7 +20,7 @@ Hear = Callable[[str], None]
 
 
 class Stopped(KeyboardInterrupt):
-    """This process was told to stop by a signal that its children did not get."""
+    """This process was told to stop by another signal than Ctrl-C."""
 
 
 def heed_signals() -> None:
@@ -67,6 +66,8 @@ def run(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # A terminal's Ctrl-C is for this process, which hands it on: a program that got it twice would give up at once.
+        start_new_session=True,
     )
     assert child.stdin
     assert child.stdout
@@ -87,9 +88,7 @@ def run(
         _end(child, grace)
         raise
     except KeyboardInterrupt:
-        # Ctrl-C reaches the child from the terminal as well; a signal to this process alone does not.
-        if not any(map(os.isatty, (0, 1, 2))):
-            child.send_signal(signal.SIGINT)
+        child.send_signal(signal.SIGINT)
         _end(child, grace)  # it may tidy up, as long as that does not take for ever
         raise
     except BaseException:

@@ -84,6 +84,7 @@ def _run(words: Sequence[str], stdin: bytes, environ: Mapping[str, str], path: P
     fault = _fault(state, name)
     save(path, state)
     if fault == "hang":
+        path.with_suffix(".pid").write_text(str(os.getpid()))
         time.sleep(60)
     if fault and fault != "lost":
         return 1, "", FAULTS[fault] + "\n"
