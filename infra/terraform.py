@@ -164,6 +164,8 @@ class Terraform:
         output = self.session.redact(finished.stderr or finished.stdout)
         if command != "apply" and (missing := _missing(output)):
             return not_set_up(f"terraform {command}: {missing}")
+        if command != "apply" and (no_way := _no_way(output)):
+            return Exit(f"terraform {command}: {no_way}", code=int(ExitCode.FAILED))
         for line in output.strip().split("\n"):
             self.session.console.say(line)
         return Exit(f"terraform {command}: {_told(output)}", code=int(ExitCode.FAILED))
@@ -177,12 +179,23 @@ def _actions(change: dict[str, Any]) -> tuple[str, ...]:
 
 def _missing(output: str) -> str:
     """What is not here, where that is all that Terraform's words come to; else empty."""
-    words = re.sub(r"[\s│╷╵]+", " ", output)
-    if found := next((sentence for known, sentence in _MISSING if known in words), ""):
-        return found
-    if no_way := _NO_WAY.search(words):
-        return f"no way to {no_way[1] or no_way[2] or 'a service'}; is there a network, and is that address right?"
-    return ""
+    words = _flat(output)
+    return next((sentence for known, sentence in _MISSING if known in words), "")
+
+
+def _no_way(output: str) -> str:
+    """Whom nobody answered for, where that is all that Terraform's words come to; else empty."""
+    found = _NO_WAY.search(_flat(output))
+    return (
+        f"no way to {found[1] or found[2] or 'a service'}; is there a network, and is that address right?"
+        if found
+        else ""
+    )
+
+
+def _flat(output: str) -> str:
+    """Terraform's words without its frames and line breaks."""
+    return re.sub(r"[\s│╷╵]+", " ", output)
 
 
 def _told(output: str) -> str:

@@ -377,7 +377,7 @@ def test_a_dry_run_starts_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, sta
         ("TERRAFORM", "nowhere/terraform", ("infra.plan",), 3, "nowhere/terraform is not there"),
         ("TERRAFORM", "/dev/null", ("infra.plan",), 3, "/dev/null is no program"),
         ("AWS_ENDPOINT_URL_S3", "", ("infra.apply",), 3, "AWS_ENDPOINT_URL_S3 is not set; docs/infrastructure.md says"),
-        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9", ("infra.plan",), 3, "no way to 127.0.0.1; is there a network"),
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9", ("infra.plan",), 1, "no way to 127.0.0.1; is there a network"),
         ("AWS_ACCESS_KEY_ID", "", ("infra.plan",), 3, "no credentials for the state: set AWS_ACCESS_KEY_ID"),
         ("GITHUB_TOKEN", "", ("infra.plan",), 3, "GITHUB_TOKEN is not set"),
         ("GRAFANA_AUTH", "", ("infra.plan",), 3, "GRAFANA_AUTH is not set"),
