@@ -70,7 +70,7 @@ def releases(session: Session) -> list[dict[str, Any]]:
 def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
     """What the machines said lately, oldest first.
 
-    Runs: flyctl logs --no-tail
+    Runs: flyctl logs --no-tail, with --follow flyctl logs
     """
     if follow and session.as_json:
         raise wrong_use("--follow goes on without an end, and --json answers with one value: leave one of them out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -129,6 +129,26 @@ def test_the_answer_for_scripts_is_one_json_value(running: Desk, name: str) -> N
     ended = running.run(name, *filled(running, TASKS[name]), "--json", "--yes", "--app", APP)
     assert ended.code in (0, 4), ended.err
     json.loads(ended.out)
+
+
+FAILURES: Mapping[str, Callable[[Desk], object]] = {
+    "no app": lambda desk: desk.change(lambda state: state.update(apps={})),
+    "no network": lambda desk: [desk.fault(command, "unreachable") for command in COMMANDS],
+    "no login": lambda desk: desk.monkeypatch.setenv("FLY_API_TOKEN", "expired"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_failure_is_one_json_value_or_none_and_a_line(running: Desk, failure: str) -> None:
+    """Half an answer would be worse than none."""
+    for name in TASKS:
+        FAILURES[failure](running)
+        if name in ("open", "tokens.new", "scale.auto") or (name, failure) == ("setup", "no app"):
+            continue  # they need nothing of flyctl, or mend it
+        ended = running.run(name, *filled(running, TASKS[name]), "--json", "--yes", "--app", APP)
+        assert ended.code in (1, 3), f"{name}: {ended}"
+        assert not ended.out or json.loads(ended.out), name
+        assert ended.line or name == "doctor", name
 
 
 @pytest.mark.parametrize("name", TASKS)
