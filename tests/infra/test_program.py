@@ -156,6 +156,19 @@ def test_every_task_says_in_one_line_what_it_does() -> None:
         assert summary.endswith("."), name
 
 
+def test_a_list_needs_no_library_but_invoke(root: Path) -> None:
+    """What keeps it below 0.4 s: everything larger is imported by the task that needs it."""
+    code = "import sys, tasks, infra.program; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-Ic", f"import sys; sys.path[0:0] = [{str(root)!r}]; {code}"],
+                          capture_output=True, text=True, check=True, timeout=20)  # fmt: skip
+    ours = {"invoke", "infra", "tasks", "yaml"}  # invoke looks for a faster yaml than its own
+    libraries = {each.name.partition(".")[0] for each in (Path(pytest.__file__).parents[1]).iterdir()} - ours
+    startup = subprocess.run(
+        [sys.executable, "-Ic", "import sys; print(*{name.partition('.')[0] for name in sys.modules})"],
+        capture_output=True, text=True, check=True, timeout=20)  # fmt: skip
+    assert set(done.stdout.split()) & libraries <= set(startup.stdout.split())
+
+
 def test_who_reads_no_further_causes_no_complaint(root: Path) -> None:
     """`./dev --list | head`."""
     command = [sys.executable, "-m", "infra.program", "--list"]
