@@ -65,6 +65,25 @@ def test_only_what_is_missing_is_told(running: Desk, seen: dict[str, Any], missi
     assert [each["type"] for each in told[0]["missing"]] == missing
 
 
+def test_an_owner_who_is_known_has_nothing_to_prove(running: Desk) -> None:
+    running.run("certs.add", "--host", HOST)
+    issue(running, status="pending_validation", dns={})
+    told = running.run("certs.check", "--host", HOST, "--json").json
+    assert [each["type"] for each in told[0]["missing"]] == ["A", "AAAA"]
+
+
+def test_what_fly_finds_wrong_is_told_with_its_remedy(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = fake_flyctl.Fly._certificate
+
+    def wrong(fly: fake_flyctl.Fly, host: str) -> Any:
+        error = {"code": "CAA", "message": "a CAA record forbids it", "remediation": "allow letsencrypt.org"}
+        return {**real(fly, host), "validation_errors": [error]}
+
+    monkeypatch.setattr(fake_flyctl.Fly, "_certificate", wrong)
+    shown = running.run("certs.add", "--host", HOST).out
+    assert f"failed  {HOST} a CAA record forbids it → allow letsencrypt.org" in shown.splitlines()
+
+
 def test_a_wildcard_wants_its_challenge(running: Desk) -> None:
     told = running.run("certs.add", "--host", "*.example.com", "--json").json
     assert told["missing"][-1]["type"] == "CNAME"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from invoke import Exit
 
-from infra.console import BAD, GOOD, Console
+from infra.console import BAD, GOOD, Console, asks
 from infra.redact import Redactor
 from tests.infra.terminal import CONTROL_KEYS, on_terminal
 
@@ -151,6 +151,15 @@ def test_what_is_said_beside_the_answer_ends_no_task(monkeypatch: pytest.MonkeyP
         pass
     with pytest.raises(BrokenPipeError):
         console.line("a")
+
+
+def test_nobody_is_asked_who_cannot_see_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`2>/dev/null`: questions are on standard error."""
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
+    assert not asks()
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert asks()
 
 
 def test_scripts_get_one_value_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -62,6 +63,11 @@ def aged(state: State) -> None:
     state["apps"][APP]["tokens"][0].update(ends="2026-01-01 00:00:00 +0000 UTC")
 
 
+def ending(state: State) -> None:
+    soon = datetime.now(UTC) + timedelta(days=doctor.TOKEN_WARNING_DAYS - 1)
+    state["apps"][APP]["tokens"][0].update(ends=f"{soon:%Y-%m-%d %H:%M:%S} +0000 UTC")
+
+
 def resized(state: State) -> None:
     state["apps"][APP]["releases"][-1]["config"]["vm"] = [{"size": "shared-cpu-2x", "memory": "512mb"}]
 
@@ -76,6 +82,7 @@ ILLS: dict[str, tuple[Callable[[State], Any], int, str, str]] = {
     "no address": (lambda s: s["apps"][APP].update(ips=[]), 3, "addresses", "./dev setup"),
     "no certificate yet": (certificate, 1, "certificates", "./dev certs.check --host api.example.com"),
     "an old token": (aged, 1, "deploy token", "./dev setup makes a new one"),
+    "a token that ends soon": (ending, 1, "deploy token", "./dev setup makes a new one"),
     "a sick machine": (sick, 1, "health", "./dev logs"),
     "a stopped machine": (lambda s: s["apps"][APP]["machines"][0].update(state="failed"), 1, "health", "./dev logs"),
     "a machine that gave up": (
@@ -128,6 +135,46 @@ def test_fifty_machines_that_hang_are_not_waited_for(running: Desk, monkeypatch:
     ended.set()
     assert took < 5
     assert (code, told["health"]["text"], told["drift"]["good"]) == (1, "no answer in time", True)
+
+
+WELLS: dict[str, Callable[[State], Any]] = {
+    "a token that was taken back": lambda s: s["apps"][APP]["tokens"].append(
+        {"id": "old", "name": "old", "ends": "2026-01-01 00:00:00 +0000 UTC", "revoked": "2026-01-01", "value": "x-old"}
+    ),
+    "an address of its own": lambda s: s["apps"][APP]["ips"][0].update(Type="v4"),
+    "a strategy of that deployment": lambda s: s["apps"][APP]["releases"][-1]["config"].update(
+        deploy={"strategy": "immediate"}
+    ),
+}
+
+
+@pytest.mark.parametrize("well", WELLS)
+def test_what_is_no_ill(running: Desk, well: str) -> None:
+    running.change(WELLS[well])
+    code, told = found(running)
+    assert (code, [each for each in told.values() if not each["good"]]) == (0, [])
+
+
+@pytest.mark.parametrize("status", [500, 503])
+def test_poe_in_trouble(running: Desk, monkeypatch: pytest.MonkeyPatch, status: int) -> None:
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> http.Answer:
+        poe = url.startswith("http://poe.invalid/")
+        return http.Answer(status) if poe else real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    code, told = found(running, POE_BASE_URL="http://poe.invalid")
+    assert (code, told["Poe"]["text"]) == (1, f"HTTP {status}")
+
+
+def test_the_gravest_finding_decides_the_exit_code(running: Desk) -> None:
+    running.change(resized)
+    assert found(running)[0] == 4
+    running.change(sick)
+    assert found(running)[0] == 1
+    running.change(lambda state: state["apps"][APP].update(ips=[]))
+    assert found(running)[0] == 3
 
 
 @pytest.mark.parametrize("answer", [None, [], {}])

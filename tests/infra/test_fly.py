@@ -258,6 +258,10 @@ def test_the_redactor_hides_every_form_and_escape_codes() -> None:
     assert Redactor([""])("nothing") == "nothing"
 
 
+def test_a_secret_that_another_begins_with_leaves_nothing_of_it() -> None:
+    assert Redactor(["pk-one", "pk-one-and-more"])("a pk-one-and-more b pk-one") == "a *** b ***"
+
+
 def test_the_redactor_knows_a_token_without_its_end() -> None:
     redact = Redactor(["team:tok-7f3a9c2e@2026-12-01T00:00Z,tok-0b1c2d3e@2027-01-01T00:00Z"])
     assert redact("a tok-7f3a9c2e b tok-0b1c2d3e c somebody@example.com") == "a *** b *** c somebody@example.com"

@@ -13,6 +13,7 @@ import pytest
 from infra import http, monitor, waiting
 from infra.http import Answer
 from service.observe.metrics import Metrics
+from tests.infra import fake_flyctl
 from tests.infra.flying import APP, FLY_TOKEN, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
@@ -80,6 +81,30 @@ def test_the_watch_outlives_a_moment_without_a_network(running: Desk, monkeypatc
     assert "no such host; is there a way to the network?" in ended.out
     assert "status.flyio.net" in ended.out
     assert "run `flyctl auth login`" in ended.line
+
+
+def test_the_logins_token_is_shown_nowhere(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where somebody's series bears it as a name."""
+    series = {"metric": {"outcome": "token-of-the-login"}, "value": [0, "1"]}
+    body = json.dumps({"status": "success", "data": {"result": [series]}}).encode()
+    real = http.get
+
+    def get(url: str, *rest: Any, **more: Any) -> Answer:
+        return Answer(200, body) if "/prometheus/" in url else real(url, *rest, **more)
+
+    monkeypatch.setattr(http, "get", get)
+    monkeypatch.setattr(fake_flyctl.Fly, "auth_token", lambda _: {"token": "token-of-the-login"})
+    monkeypatch.setattr(fake_flyctl, "_token", lambda _: "token-of-the-login")
+    monkeypatch.delenv("FLY_API_TOKEN")
+    shown = running.run("monitor").out
+    assert "requests ***" in shown
+    assert "token-of-the-login" not in shown
+
+
+def test_only_the_state_that_a_key_is_in_is_asked_for() -> None:
+    """Each key has a series for each state, 0 or 1."""
+    (key,) = [each for each in monitor.questions(APP) if each.name == "key"]
+    assert key.query.endswith(" == 1")
 
 
 def test_a_watch_is_no_json_value(running: Desk) -> None:

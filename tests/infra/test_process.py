@@ -39,6 +39,22 @@ def test_much_on_both_outputs_does_not_hang() -> None:
     assert len(done.stdout) == len(done.stderr) == 20000 * 41
 
 
+def test_more_than_anybody_reads_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "LARGEST_OUTPUT_BYTES", 1000)
+    done = python("for number in range(1000): print('x' * 99)")
+    assert (done.code, len(done.stdout)) == (0, 1000)
+
+
+def test_what_nohup_leaves_out_stays_left_out() -> None:
+    """Else a task that was to outlive its terminal would end with it."""
+    code = (
+        "import signal\nfrom infra import process\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        "process.heed_signals()\nprint(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN, "
+        "signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)"
+    )
+    assert python(code).stdout == "True False\n"
+
+
 def test_the_environment_is_exactly_the_given_one() -> None:
     done = process.run(
         [sys.executable, "-c", "import os; print(sorted(set(os.environ) - {'LC_CTYPE'}))"],

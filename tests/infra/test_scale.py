@@ -9,6 +9,7 @@ import pytest
 
 from infra import scale
 from infra.console import Console
+from infra.record import Drawer
 from tests.infra import fake_flyctl
 from tests.infra.flying import APP, KEYS, Desk
 
@@ -88,6 +89,49 @@ def test_no_stream_is_cut_without_a_question(
     ended = running.run(*words)
     assert (ended.code, ended.line, running.writes()) == (2, "nothing was changed", [])
     assert asked == [f"Take machines away ({fewer})? Their open streams are cut at once [y/N]"]
+
+
+def test_other_regions_take_over_all_machines(running: Desk) -> None:
+    running.run("scale.count", "--machines", "3")
+    assert running.run("scale.regions", "--regions", "sin,nrt", "--yes").code == 0
+    assert regions(running) == {"nrt": 1, "sin": 2}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["scale.count", "--machines", "2"],
+        ["scale.regions", "--regions", "sin"],
+        ["scale.vm", "--size", "shared-cpu-2x"],
+        ["destroy", "--app", APP],
+    ],
+)
+def test_two_tasks_do_not_change_one_app_at_once(running: Desk, words: list[str]) -> None:
+    before = toml(running)
+    with Drawer(running.folder, APP).alone():
+        ended = running.run(*words, "--yes")
+    assert (ended.code, running.writes(), toml(running)) == (2, [], before)
+    assert ended.line == f"another task is changing {APP} right now; wait until it is done"
+
+
+def test_a_restart_is_asked_about(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = toml(running)
+    monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: "n")
+    ended = running.run("scale.vm", "--size", "shared-cpu-2x")
+    assert (ended.code, ended.line, running.writes(), toml(running)) == (2, "nothing was changed", [], before)
+
+
+def test_the_limits_are_the_services_own_where_fly_toml_says_so(running: Desk) -> None:
+    path = running.folder / "fly.toml"
+    path.write_text(path.read_text().replace("[env]\n", '[env]\nMAX_STREAMS = "500"\n'))
+    ended = running.run("scale.auto", "--hard", "600")
+    assert (ended.code, ended.line) == (2, "--soft 200 --hard 600: 0 < soft ≤ hard ≤ MAX_STREAMS (500)")
+    assert running.run("scale.auto", "--hard", "500").code == 0
+
+
+def test_auto_tells_what_fly_toml_says_now(running: Desk) -> None:
+    told = running.run("scale.auto", "--min", "1", "--soft", "7", "--json").json
+    assert (told["auto_stop_machines"], told["min_machines_running"], told["soft_limit"]) == ("stop", 1, 7)
 
 
 def test_count_spreads_over_the_regions_there_are(running: Desk) -> None:

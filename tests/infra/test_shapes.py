@@ -53,6 +53,21 @@ def test_releases() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("status", "good"), [("complete", True), ("succeeded", True), ("failed", False), ("running", False)]
+)
+def test_a_release_that_went_through(status: str, good: bool) -> None:
+    """Fly has two words for it."""
+    assert shapes.releases([{"Version": 1, "Status": status}])[0].complete is good
+
+
+@pytest.mark.parametrize(
+    ("status", "waits"), [("Staged", True), ("Partial", True), ("Deployed", False), ("Unknown", False), ("", False)]
+)
+def test_a_secret_that_waits(status: str, waits: bool) -> None:
+    assert shapes.secrets([{"name": "A", "digest": "d", "status": status}])[0].waits is waits
+
+
 def test_secrets_in_both_spellings() -> None:
     found = shapes.secrets(answer("secrets_list"))
     assert [(each.name, each.status) for each in found] == [
