@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-from invoke import Argument, Collection, Exit, ParseError, Program, Task, UnexpectedExit
+from invoke import Argument, Collection, Exit, ParseError, Program, Task
 
 from infra import process
 from infra.fly_task import COMMON
@@ -46,8 +46,6 @@ class Tasks(Program):
             code = error.code
             if error.message:
                 _say(error.message)
-        except UnexpectedExit as error:
-            code = error.result.exited
         except KeyboardInterrupt:
             code = INTERRUPTED
         except BrokenPipeError:  # `./dev logs | head`: whoever read has enough
