@@ -191,6 +191,12 @@ def test_what_changes_an_app_hears_of_its_run_being_cancelled() -> None:
     assert all(line.startswith("exec ./dev ") and "\n" not in line.strip() for line in found)
 
 
+def test_a_deployment_started_by_hand_does_not_wait_for_the_long_half() -> None:
+    """A workflow that is called sees the caller's name and event."""
+    assert "workflow_dispatch" in WORKFLOWS["deploy"]["on"]
+    assert WORKFLOWS["ci"]["jobs"]["long"]["if"].startswith("github.workflow == 'ci' && (")
+
+
 def test_only_main_is_deployed() -> None:
     """`workflow_dispatch` takes any branch."""
     for environment in ENVIRONMENTS:
