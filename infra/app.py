@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -74,7 +75,7 @@ def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
     """
     if follow and session.as_json:
         raise wrong_use("--follow goes on without an end, and --json answers with one value: leave one of them out")
-    if follow and not session.dry_run:
+    if follow:
         _follow(session)
         return []
     try:
@@ -89,6 +90,9 @@ def logs(session: Session, follow: bool = False) -> list[dict[str, Any]]:
 
 
 def _follow(session: Session) -> None:
+    if session.dry_run:
+        session.console.note(shlex.join(session.fly.argv("logs", app=session.app)))
+        return
     unread = False
 
     def hear(line: str) -> None:

@@ -54,6 +54,11 @@ def test_logs_that_are_followed_come_as_they_are(running: Desk) -> None:
     assert running.calls("logs") == [f"logs --app={APP}"]
 
 
+def test_a_dry_run_follows_nothing(running: Desk) -> None:
+    assert running.run("logs", "--follow", "--dry-run").out == f"flyctl logs --app={APP}\n"
+    assert running.calls() == []
+
+
 def test_a_log_without_an_end_is_no_json_value(running: Desk) -> None:
     ended = running.run("logs", "--follow", "--json")
     assert (ended.code, running.children) == (2, [])
