@@ -108,4 +108,5 @@ def for_development(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _chosen(environ: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name in names or name.startswith("LC_")}
+    # A token out of a file brings its line break along, which no header takes.
+    return {name: value.strip() for name, value in environ.items() if name in names or name.startswith("LC_")}

@@ -6,12 +6,13 @@ import enum
 import json
 import math
 import os
+import re
 import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -204,13 +205,13 @@ class Fly:
 
 def first_json(text: str) -> Any:
     """The first JSON value of an output; flyctl prints sentences before and after some. `ValueError` for none."""
-    starts = [place for place in (text.find("{"), text.find("[")) if place >= 0]
-    stripped = text.strip()
-    if stripped == "null":
+    if text.strip() == "null":
         return None
-    if not starts:
-        raise ValueError("no JSON")
-    return json.JSONDecoder().raw_decode(text, min(starts))[0]
+    decoder = json.JSONDecoder()
+    for start in re.finditer(r"[{\[]", text):  # a `[WARN]` before it is none
+        with suppress(ValueError):
+            return decoder.raw_decode(text, start.start())[0]
+    raise ValueError("no JSON")
 
 
 def json_values(text: str) -> Iterator[Any]:

@@ -37,6 +37,10 @@ def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callab
                     opened.console.result(body(opened, **flags))
                 except KeyboardInterrupt:
                     raise Exit(_interrupted(opened.finished, opened.begun), code=INTERRUPTED) from None
+                except BrokenPipeError:
+                    raise
+                except OSError as problem:
+                    raise Exit(_stopped(problem, opened.finished), code=int(ExitCode.FAILED)) from None
                 except (LookupError, TypeError, ValueError, AttributeError) as surprise:
                     raise Exit(opened.redact(_surprised(surprise)), code=int(ExitCode.FAILED)) from None
 
@@ -60,6 +64,13 @@ def _surprised(surprise: Exception) -> str:
     frames = traceback.extract_tb(surprise.__traceback__)
     place = next((f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)), "?")
     return f"unexpected {type(surprise).__name__} at {place}: {str(surprise)[:200]}; is flyctl of another version?"
+
+
+def _stopped(problem: OSError, finished: Sequence[str]) -> str:
+    """A full disk, a folder that may not be written: what, and how far the task had come."""
+    told = ": ".join(filter(None, (str(problem.filename or ""), problem.strerror or type(problem).__name__)))
+    done = f"done so far: {', '.join(finished)}; " if finished else ""
+    return f"{told}; {done}the same command goes on from there"
 
 
 def _interrupted(finished: Sequence[str], begun: Sequence[str]) -> str:

@@ -194,6 +194,7 @@ def test_a_program_that_is_not_there_says_how_to_get_it() -> None:
         ('{"a": 1}\n', {"a": 1}),
         ("null\n", None),
         ('DEBUG Loaded flyctl config from here\n[{"a": 1}]', [{"a": 1}]),
+        ('[WARN] the app is old {x}\n{"a": 1}', {"a": 1}),
         ('[{"a": 1}]\nThere are more certificates than these.\n', [{"a": 1}]),
     ],
 )
