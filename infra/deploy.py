@@ -14,6 +14,7 @@ from typing import Any
 from invoke import Exit
 
 from infra import credentials, earlier, environ, fly_toml, ledger, service, shapes, smoke, waiting
+from infra.credentials import TOKENS
 from infra.earlier import Before
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
@@ -55,20 +56,22 @@ def deploy(session: Session, image: str = "", strategy: str = "") -> dict[str, A
 def rollback(session: Session, to: str = "") -> dict[str, Any]:
     """Serve an earlier release's image again, with fly.toml and the secrets of today.
 
-    Runs: flyctl status · releases · deploy --image · status
+    Runs: flyctl status · releases · config show · deploy --image · status
     """
     wanted = _version(to)
     with session.alone():
-        machines = _machines(session)
-        listed = shapes.releases(session.fly.json("releases", app=session.app))
-        release = _chosen(listed, machines, wanted)
+        before = earlier.look(session, _machines(session))
+        release = _chosen(before, wanted)
         question = f"Put v{release.version} ({release.image}) in place of what runs in {session.app}?"
         if not session.console.confirm(question, yes=session.yes):
             raise wrong_use("nothing was changed")
-        token = tried_token(session, machines)
-        _run_deploy(session, [f"--image={release.image}"], "rolling")
-        found = [] if session.dry_run else _problems(session, Expected(release.image, token=token, keys=False))
+        token = tried_token(session, before.machines)
+        earlier.keep(session, before, release.image, goal=release.version)
+        _run_deploy(session, ["--ha=false", f"--image={release.image}"], "rolling")
+        expected = Expected(release.image, token=token, keys=False)
+        found = [] if session.dry_run else _problems(session, expected, before.newest)
         if found:
+            earlier.keep(session, before, release.image)
             raise Exit(f"v{release.version} was put in place, but: {'; '.join(found)}; `./dev logs` shows more", code=1)
         _settled(session)
         session.done("rollback", f"v{release.version} serves again ({release.image})")
@@ -78,20 +81,24 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
 def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strategy: str, token: str) -> dict[str, Any]:
     """Deploy over these machines; the answer of the task. Raises with the earlier release serving where it fails."""
     before = earlier.look(session, machines)
-    words = _what(session, image)
+    label = "" if image else _label(session.folder)
     tell_gap(session, machines)
     problem, passing = "", False
-    earlier.keep(session, before, deployments=1)
+    earlier.keep(session, before, image or f"registry.fly.io/{session.app}:{label}")
     try:
-        _run_deploy(session, words, strategy)
+        _run_deploy(session, _what(session, image, label), strategy)
     except FlyError as failed:
-        if failed.refusal in (Refusal.NO_FLYCTL, Refusal.NO_LOGIN, Refusal.NO_APP):
+        # What looks like a login that ended may have come half way: who has machines looks at them.
+        if failed.refusal is Refusal.NO_FLYCTL or (
+            not machines and failed.refusal in (Refusal.NO_LOGIN, Refusal.NO_APP)
+        ):
             raise
         problem, passing = str(failed.message), failed.refusal in CUT_OFF
     if session.dry_run:
         return {}
     expected = Expected(image, "" if image else version_here(), token, keys=False)
-    found = _problems(session, expected) if not problem or (passing and _all_new(session, before)) else [problem]
+    went_through = not problem or (passing and _all_new(session, before))
+    found = _problems(session, expected, before.newest) if went_through else [problem]
     if found == [smoke.NOTHING_RUNS] and not any(each.state == "started" for each in machines):
         raise Exit(
             f"all machines of {session.app} are stopped, as they were before, so that nothing could be tested; "
@@ -99,7 +106,7 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
             code=1,
         )
     if found:
-        _back(session, before, found)
+        _back(session, before, found, cut_off=passing)
     _settled(session)
     if problem:
         session.console.say(f"{problem}. But every machine runs the new release, and is ready")
@@ -129,14 +136,18 @@ def tried_token(session: Session, machines: Sequence[Machine]) -> str:
 
     A token that was rotated out says nothing about a new image, and must not undo it.
     """
-    record = session.drawer.record()
-    if record.sending:
-        record = ledger.settle(session, ledger.listed(session))
     at_hand = ledger.tokens_at_hand(session)
+    if not at_hand and not session.drawer.record().sending:
+        return ""
+    found = ledger.listed(session)
+    record = ledger.settle(session, found)
     next_ones, issued = ({each.digest for each in tokens} for tokens in (record.next, record.issued))
-    token = next((each for each in at_hand if not next_ones or credentials.digest_of(each) in next_ones), "")
-    if not token and at_hand:
-        others = "tokens that wait on Fly" if record.staged else "other tokens"
+    # Those of somebody else come into use with this deployment, and nobody here knows them.
+    unknown = not record.staged and any(each.name == TOKENS and each.waits for each in found)
+    known = [each for each in at_hand if not next_ones or credentials.digest_of(each) in next_ones]
+    token = known[0] if known and not unknown else ""
+    if at_hand and not token:
+        others = "tokens that wait on Fly" if record.staged or unknown else "other tokens"
         session.console.say(f"{others} replace the one at hand: it is not tried")
     waits = bool(record.staged) and credentials.digest_of(token) not in issued
     runs = any(each.state == "started" for each in machines)
@@ -187,14 +198,17 @@ def version_here() -> str:
     return found[1] if found else ""
 
 
-def wait_healthy(session: Session) -> tuple[Machine, ...]:
-    """All machines, once every started one passes its checks or the patience is over. One at least is woken up."""
+def wait_healthy(session: Session, after: int = 0) -> tuple[Machine, ...]:
+    """All machines, once every one that is awake passes its checks or the patience is over. One at least is woken up.
+
+    Fly may show for a moment what was there before: machines of releases up to `after` are not the ones waited for.
+    """
 
     def well(machines: Sequence[Machine]) -> bool:
-        return bool(machines) and all(each.healthy for each in machines if each.state != "stopped")
+        return bool(machines) and all((each.healthy or each.asleep) and each.release > after for each in machines)
 
     machines = waiting.until(lambda: _machines(session), well, HEALTH_SECONDS)
-    if any(each.state != "stopped" for each in machines):
+    if not all(each.asleep for each in machines):
         return machines
     # A deployment leaves machines that were stopped as they are, and what nobody has seen running proves nothing.
     return waiting.until(lambda: _woken(session), lambda all: any(each.healthy for each in all), HEALTH_SECONDS)
@@ -210,15 +224,21 @@ def _machines(session: Session) -> tuple[Machine, ...]:
     return shapes.status(session.fly.json("status", app=session.app)).machines
 
 
-def _what(session: Session, image: str) -> list[str]:
+def _what(session: Session, image: str, label: str) -> list[str]:
     """The part of the command that says what to deploy, and that one machine is enough for a start."""
     if image:
         return ["--ha=false", f"--image={image}"]
-    commit = commit_here(session.folder)
-    # With the time: a label that was pushed again would lead whoever goes back to the wrong image.
-    label = [f"--image-label={commit}-{_time_now()}"] if commit else []
-    arguments = [f"--build-arg=VERSION={version_here()}", f"--build-arg=COMMIT={commit or 'unknown'}"]
-    return ["--ha=false", "--remote-only", *label, *arguments]
+    commit = commit_here(session.folder) or "unknown"
+    arguments = [f"--build-arg=VERSION={version_here()}", f"--build-arg=COMMIT={commit}"]
+    return ["--ha=false", "--remote-only", f"--image-label={label}", *arguments]
+
+
+def _label(folder: Path) -> str:
+    """The name of a build: its commit and the time.
+
+    A label that was pushed again would lead whoever goes back to the wrong image.
+    """
+    return f"{commit_here(folder) or 'folder'}-{_time_now()}"
 
 
 def commit_here(folder: Path) -> str:
@@ -257,25 +277,25 @@ def _settled(session: Session) -> None:
         ledger.rolled_out(session)
 
 
-def _problems(session: Session, expected: Expected) -> list[str]:
+def _problems(session: Session, expected: Expected, after: int) -> list[str]:
     """What is wrong with what runs now. One question that Fly does not answer must not undo a deployment."""
     with session.console.progress("testing each machine"):
         try:
-            return _seen_problems(session, expected)
+            return _seen_problems(session, expected, after)
         except FlyError as failed:
             session.console.say(f"{failed.message}; asking again")
         try:
-            return _seen_problems(session, expected)
+            return _seen_problems(session, expected, after)
         except FlyError as failed:
             return [str(failed.message)]
 
 
-def _seen_problems(session: Session, expected: Expected) -> list[str]:
-    machines = wait_healthy(session)
+def _seen_problems(session: Session, expected: Expected, after: int) -> list[str]:
+    machines = wait_healthy(session, after)
     unhealthy = [
         f"machine {each.id} is {each.state}, {_failing(each)}"
         for each in machines
-        if not each.healthy and each.state != "stopped"
+        if not each.healthy and not each.asleep
     ]
     images = {each.image for each in machines}
     if unhealthy:
@@ -290,7 +310,7 @@ def _failing(machine: Machine) -> str:
     return ", ".join(found) or "without a failing check"
 
 
-def _back(session: Session, before: Before, found: list[str]) -> None:
+def _back(session: Session, before: Before, found: list[str], *, cut_off: bool) -> None:
     """Put the earlier release back, with the configuration it had, and say in one line how that ended."""
     reason = f"the deployment of {session.app} failed: {'; '.join(found)}"
     release = before.release
@@ -299,14 +319,14 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
             f"{reason}. There is no earlier release to go back to; `./dev logs` shows what the machine said", code=1
         )
     try:
-        if _untouched(session, before):
+        if _untouched(session, before, cut_off=cut_off):
             session.drawer.forget_before()
             raise Exit(f"{reason}. Nothing was changed: v{release.version} serves ({release.image})", code=1)
         session.console.say(f"{reason}; going back to v{release.version}")
-        earlier.keep(session, before, deployments=2)
+        tried = max((each.release for each in _machines(session)), default=0)
         with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
             _run_deploy(session, [f"--image={release.image}"], "rolling", earlier.configuration(before, Path(folder)))
-        still = _problems(session, Expected(release.image, keys=False))
+        still = _problems(session, Expected(release.image, keys=False), tried)
     except FlyError as failed:
         still = [str(failed.message)]
     if still:
@@ -317,20 +337,20 @@ def _back(session: Session, before: Before, found: list[str]) -> None:
     raise Exit(f"{reason}. v{release.version} serves again ({release.image})", code=int(ExitCode.FAILED))
 
 
-def _untouched(session: Session, before: Before) -> bool:
+def _untouched(session: Session, before: Before, *, cut_off: bool) -> bool:
     """Whether every machine is as it was, and well: the deployment failed before it reached any."""
     machines = _machines(session)
     seen, known = ({(each.id, each.release, each.image) for each in listed} for listed in (machines, before.machines))
-    return (
-        seen == known and before.serves(machines) and all(each.healthy for each in machines if each.state != "stopped")
-    )
+    if seen != known or not before.serves(machines) or not all(each.healthy or each.asleep for each in machines):
+        return False
+    # A machine shows late what flyctl began just before it was cut off; the release is there before.
+    return not cut_off or shapes.releases(session.fly.json("releases", app=session.app)) == before.listed
 
 
 def _all_new(session: Session, before: Before) -> bool:
     """Whether every machine is of a newer release: flyctl was cut off, but not what it had begun."""
-    newest = max((each.release for each in before.machines), default=0)
     machines = _machines(session)
-    return bool(machines) and all(each.release > newest for each in machines)
+    return bool(machines) and all(each.release > before.newest for each in machines)
 
 
 def _compare_counts(session: Session, before: Before, machines: Sequence[Machine]) -> None:
@@ -346,7 +366,10 @@ def _version(text: str) -> int:
     return int(found[1]) if found else 0
 
 
-def _chosen(listed: Sequence[Release], machines: Sequence[Machine], wanted: int) -> Release:
+def _chosen(before: Before, wanted: int) -> Release:
+    """The release asked for, else the one that an earlier try was on its way to, else what served before it."""
+    listed, running = before.listed, [each.image for each in before.machines]
+    wanted = wanted or before.goal
     if wanted:
         release = next((each for each in listed if each.version == wanted), None)
         if release is None:
@@ -354,8 +377,10 @@ def _chosen(listed: Sequence[Release], machines: Sequence[Machine], wanted: int)
         if not release.image:
             raise wrong_use(f"Fly does not remember the image of v{wanted}; `./dev releases` lists those it does")
         return release
-    running = [each.image for each in machines]
+    if before.release is not None and before.tried and not before.serves(before.machines):
+        return before.release
     for release in listed:
-        if release.complete and release.image and not any(shapes.same_image(release.image, image) for image in running):
+        # A deployment that was cut short leaves a mix: what only some machines run is an earlier image as well.
+        if release.complete and release.image and not all(shapes.same_image(release.image, each) for each in running):
             return release
     raise Exit("there is no earlier release with another image", code=int(ExitCode.NOT_SET_UP))

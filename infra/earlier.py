@@ -17,12 +17,23 @@ from infra.shapes import Machine, Release
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The release to go back to, if any, its configuration, the machines as they are, the newest release's number."""
+    """The release to go back to, if any, its configuration, the machines as they are, the releases that Fly lists.
+
+    `tried` are the images put in its place since and not seen at work; `goal` is the number of the release that a
+    `rollback` was on its way to, 0 for none.
+    """
 
     release: Release | None
     config: str
     machines: tuple[Machine, ...]
-    newest: int = 0
+    listed: tuple[Release, ...] = ()
+    tried: tuple[str, ...] = ()
+    goal: int = 0
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest release that a machine is of."""
+        return max((each.release for each in self.machines), default=0)
 
     def serves(self, machines: Sequence[Machine]) -> bool:
         """Whether all these machines run its image."""
@@ -34,24 +45,26 @@ def look(session: Session, machines: Sequence[Machine]) -> Before:
     if not machines:
         return Before(None, "", ())
     listed = shapes.releases(session.fly.json("releases", app=session.app))
-    newest = listed[0].version if listed else 0
-    release, config = _kept(session, listed, newest)
-    if release is None and (release := _serving(listed, machines)) is not None:
-        config = session.fly.text("config show", app=session.app)
-    return Before(release, config, tuple(machines), newest)
+    if (kept := _kept(session, listed, machines)) is not None:
+        return kept
+    release = _serving(listed, machines)
+    config = session.fly.text("config show", app=session.app) if release is not None else ""
+    return Before(release, config, tuple(machines), listed)
 
 
-def keep(session: Session, before: Before, deployments: int) -> None:
-    """Remember it over so many deployments more: whoever adds others knows better what to go back to."""
+def keep(session: Session, before: Before, image: str, goal: int = 0) -> None:
+    """Remember it while this image takes its place."""
     if before.release is None or session.dry_run:
         return
-    kept = {"version": before.release.version, "config": before.config, "newest": before.newest + deployments}
+    tried = list(dict.fromkeys([*before.tried, image]))
+    kept = {"version": before.release.version, "config": before.config, "tried": tried, "goal": goal}
     session.drawer.keep_before(json.dumps(kept))
 
 
-def is_kept(session: Session, releases: Sequence[Release]) -> bool:
+def is_untested(session: Session, listed: Sequence[Release]) -> bool:
     """Whether the newest release is one whose test was cut short."""
-    return _kept(session, releases, releases[0].version if releases else 0)[0] is not None
+    kept = _kept(session, listed, ())
+    return kept is not None and kept.release is not None and listed[0].version > kept.release.version
 
 
 def configuration(before: Before, folder: Path) -> list[str]:
@@ -65,19 +78,26 @@ def configuration(before: Before, folder: Path) -> list[str]:
     return [f"--config={path}"]
 
 
-def _kept(session: Session, listed: Sequence[Release], newest: int) -> tuple[Release | None, str]:
+def _kept(session: Session, listed: Sequence[Release], machines: Sequence[Machine]) -> Before | None:
+    """What is remembered; None where nothing is, or where somebody else has deployed another image since."""
     try:
         kept = json.loads(session.drawer.before() or "{}")
-        if newest > kept.get("newest", 0):
-            return None, ""
-        return next((each for each in listed if each.version == kept["version"] and each.image), None), kept["config"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None, ""
+        release = next(each for each in listed if each.version == kept["version"] and each.image)
+        config, tried, goal = str(kept["config"]), tuple(map(str, kept["tried"])), int(kept["goal"])
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return None
+    since = [each for each in listed if each.version > release.version]
+    if not all(_is_one_of(each.image, (release.image, *tried)) for each in since):
+        return None
+    return Before(release, config, tuple(machines), tuple(listed), tried, goal)
 
 
 def _serving(listed: Sequence[Release], machines: Sequence[Machine]) -> Release | None:
     """The newest release that went through and that a machine runs; a failed one before us may have left a mix."""
     through = [each for each in listed if each.complete and each.image]
-    images = [each.image for each in machines]
-    served = (each for each in through if any(shapes.same_image(each.image, image) for image in images))
+    served = (each for each in through if _is_one_of(each.image, [machine.image for machine in machines]))
     return next(served, None) or next(iter(through), None)
+
+
+def _is_one_of(image: str, others: Sequence[str]) -> bool:
+    return any(shapes.same_image(image, other) for other in others)

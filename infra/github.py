@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from infra import environ, process
+from infra import environ, ledger, process
 from infra.record import Drawer
 from infra.session import Session
 
@@ -111,6 +111,8 @@ def refresh(session: Session, drawer: Drawer, secrets: Mapping[str, str]) -> Non
     try:
         if found is not None:
             found.store(secrets)
+            if not session.dry_run:
+                ledger.stored(drawer, secrets)
             session.done("github", f"{', '.join(secrets)} stored in the environment {found.environment}")
             return
     except GithubError as problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from infra import credentials, shapes
@@ -46,7 +46,12 @@ def sending(session: Session, found: Sequence[Secret], tokens: Sequence[Issued],
     """Remember what goes to Fly before it goes there; `found` is what it shows until then."""
     record = session.drawer.record()
     sent_keys = digest_of(keys.text) if keys else ""
-    _keep(session, replace(record, sending=tuple(tokens), sending_keys=sent_keys, seen=_seen(digests(found))))
+    names = [name for name, sent in ((KEYS, keys), (TOKENS, tokens)) if sent]
+    behind = tuple(dict.fromkeys([*record.behind, *names])) if record.environment else ()
+    _keep(
+        session,
+        replace(record, sending=tuple(tokens), sending_keys=sent_keys, seen=_seen(digests(found)), behind=behind),
+    )
 
 
 def arrived(session: Session, found: Sequence[Secret]) -> None:
@@ -70,9 +75,18 @@ def rolled_out(session: Session) -> None:
         drawer.forget_access_token()
 
 
+def stored(drawer: Drawer, names: Iterable[str]) -> None:
+    """Remember that GitHub has these values as well."""
+    record = drawer.record()
+    drawer.keep(replace(record, behind=tuple(name for name in record.behind if name not in set(names))))
+
+
 def known(record: Record, found: Sequence[Secret]) -> tuple[Issued, ...] | None:
-    """The tokens that may be in use; None where Fly has some that nobody here knows."""
-    return record.known or (None if TOKENS in digests(found) else ())
+    """The tokens that Fly has, by a settled record; None where it has some that nobody here knows.
+
+    One that machines still take and a staged rotation leaves out was meant to end: it is not among them.
+    """
+    return record.next or (None if TOKENS in digests(found) else ())
 
 
 def sent(record: Record, name: str, values: Values) -> bool:
@@ -86,7 +100,7 @@ def kept_token(drawer: Drawer) -> str:
     """The token that `setup` made, unless another took its place since; empty for none."""
     text, record = drawer.access_token(), drawer.record()
     good = {each.digest for each in record.next if each.ends is None}
-    never_sent = not record.known and not record.elsewhere
+    never_sent = not (record.next or record.sending or record.elsewhere)
     return text if text and (never_sent or digest_of(text) in good) else ""
 
 

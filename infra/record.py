@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from infra.fly import wrong_use
 
@@ -44,8 +45,9 @@ class Record:
     `seen` are the digests that Fly showed of its secrets then; `elsewhere` says that somebody else has changed the
     tokens since. `removing` is the name of a secret on its way out.
 
-    `environment` is GitHub's that has our secrets; `deploys` says that a deploy token was made from here; `outdated`
-    are the ids of those that the one under way takes the place of, None where none is under way.
+    `environment` is GitHub's that has our secrets, `behind` are the names of those whose values are newer on Fly;
+    `deploys` says that a deploy token was made from here; `outdated` are the ids of those that the one under way takes
+    the place of, None where none is under way.
     """
 
     issued: tuple[Issued, ...] = ()
@@ -57,13 +59,9 @@ class Record:
     sending_keys: str = ""
     removing: str = ""
     environment: str = ""
+    behind: tuple[str, ...] = ()
     deploys: bool = False
     outdated: tuple[str, ...] | None = None
-
-    @property
-    def known(self) -> tuple[Issued, ...]:
-        """Every token that may be in use, each once."""
-        return tuple({each.digest: each for each in (*self.issued, *self.staged, *self.sending)}.values())
 
     @property
     def next(self) -> tuple[Issued, ...]:
@@ -96,15 +94,10 @@ class Drawer:
 
     def record(self) -> Record:
         """What is remembered; an empty record where nothing is. A damaged file is wrong use."""
-        text = _text_of(self._file)
-        if not text:
-            return Record()
         try:
-            found = json.loads(text)
-            tokens = {part: tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged", "sending")}
-            outdated = found["outdated"] and tuple(found["outdated"])
-            return Record(**{**found, **tokens, "outdated": outdated})
-        except (ValueError, TypeError, KeyError):
+            text = _text_of(self._file)
+            return _record_of(json.loads(text)) if text else Record()
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise wrong_use(f"{self._file.relative_to(self._folder.parent)} is damaged; move it away") from None
 
     def keep(self, record: Record) -> None:
@@ -153,7 +146,8 @@ class Drawer:
 
     def forget(self) -> None:
         """Remove everything of this app."""
-        for path in (self._file, self._before_file, self.token_file, self.deploy_token_file):
+        drafts = self._folder.glob(f".{self._app}.*")  # of a task that was killed as it wrote
+        for path in (self._file, self._before_file, self.token_file, self.deploy_token_file, *drafts):
             path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -180,11 +174,15 @@ class Drawer:
         """Whole or not at all, and for its owner's eyes only from the first byte on."""
         self._make_folder()
         handle, draft = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}-")
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(draft, path)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(draft, path)
+        except BaseException:  # a full disk: no half of a secret stays behind
+            Path(draft).unlink(missing_ok=True)
+            raise
 
 
 def _text_of(path: Path) -> str:
@@ -192,3 +190,18 @@ def _text_of(path: Path) -> str:
         return path.read_text("utf-8").strip()
     except FileNotFoundError:
         return ""
+
+
+def _record_of(found: Any) -> Record:
+    """The record of its JSON; raises for anything that is not one."""
+    tokens = {part: tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged", "sending")}
+    outdated = None if found["outdated"] is None else tuple(found["outdated"])
+    record = Record(**{**found, **tokens, "outdated": outdated, "behind": tuple(found["behind"])})
+    words = [record.keys, record.sending_keys, record.removing, record.environment, *record.behind, *(outdated or ())]
+    words += [word for each in (*record.issued, *record.staged, *record.sending) for word in (each.name, each.digest)]
+    ends = [each.ends or 0.0 for each in (*record.issued, *record.staged, *record.sending)]
+    if not all(isinstance(word, str) for word in (*words, *record.seen, *record.seen.values())):
+        raise TypeError("a text is none")
+    if not all(isinstance(end, int | float) for end in ends):
+        raise TypeError("a time is none")
+    return record

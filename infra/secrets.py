@@ -22,6 +22,7 @@ from infra.task import ExitCode
 
 LONGEST_GRACE_SECONDS = 30 * 86_400.0
 ROLLED_OUT_SECONDS = 120.0
+ARRIVAL_SECONDS = 10.0
 TENANT_NAME = re.compile(r"[a-z0-9_-]{1,32}", re.ASCII)
 SECRET_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 
@@ -41,6 +42,11 @@ class New:
         if self.tokens is not None:
             found[TOKENS] = ",".join([self.tokens.text, *(each.written() for each in self.kept)])
         return found
+
+    @property
+    def given(self) -> Mapping[str, Values]:
+        """The variables with what was given for them."""
+        return {name: each for name, each in ((KEYS, self.keys), (TOKENS, self.tokens)) if each is not None}
 
     @property
     def issued(self) -> tuple[Issued, ...]:
@@ -80,11 +86,12 @@ def rotate(
         ):
             raise wrong_use("nothing was changed")
         after = stage(session, new, before)
+        # Before the machines: whatever becomes of them, it is these values that Fly has.
+        github.refresh(session, session.drawer, new.secrets)
         if not status.machines:
             session.done("secrets", f"{names} wait for the first deployment")
         else:
             roll_out(session, new, token_to_try(session, new, status.machines))
-            github.refresh(session, session.drawer, new.secrets)
         return {"app": session.app, "sent": list(new.secrets), "changed": _changed(before, after, new)}
 
 
@@ -198,13 +205,25 @@ def stage(session: Session, new: New, before: Sequence[Secret]) -> tuple[Secret,
     session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
     if session.dry_run:
         return ()
-    found = ledger.listed(session)
+    found = _arrived(session, new, before)
     missing = new.secrets.keys() - {each.name for each in found}
     if missing:
         raise Exit(f"Fly did not take {', '.join(sorted(missing))}; run the same task again", code=int(ExitCode.FAILED))
     ledger.arrived(session, found)
     session.done("secrets", f"{' and '.join(new.secrets)} staged")
     return found
+
+
+def _arrived(session: Session, new: New, before: Sequence[Secret]) -> tuple[Secret, ...]:
+    """What Fly shows once it shows the new values: for a moment it may still show the earlier ones."""
+    record, then = session.drawer.record(), ledger.digests(before)
+    same = {name for name, values in new.given.items() if ledger.sent(record, name, values)}
+
+    def shown(found: Sequence[Secret]) -> bool:
+        now = ledger.digests(found)
+        return all(name in now and (name in same or now[name] != then.get(name)) for name in new.secrets)
+
+    return waiting.until(lambda: ledger.listed(session), shown, ARRIVAL_SECONDS)
 
 
 def token_to_try(session: Session, new: New, machines: Sequence[Machine]) -> str:
@@ -285,7 +304,7 @@ def _known(session: Session, found: Sequence[Secret], old_file: str) -> tuple[Is
         return ledger.known(record, found)
     text = credentials.text_of_file(old_file, "--old-tokens-file")
     session.redact.add(text)
-    return (*record.known, *credentials.checked_tokens(text).issued)
+    return (*record.next, *credentials.checked_tokens(text).issued)
 
 
 def _new(

@@ -74,6 +74,7 @@ class Found:
     github_app: str = ""
     deploy_tokens: tuple[shapes.DeployToken, ...] = ()
     untested: bool = False
+    removed: bool = False
 
     @property
     def names(self) -> frozenset[str]:
@@ -190,15 +191,18 @@ def _look(session: Session, wishes: Wishes) -> Found:
             raise wrong_use(f"{session.app} belongs to {status.organization}, not to {wishes.organization}")
         app = session.app
         releases = shapes.releases(session.fly.json("releases", app=app))
+        secrets_there = _secrets(session)
+        removing = session.drawer.record().removing
         return Found(
             status,
             status.organization,
-            _secrets(session),
+            secrets_there,
             releases,
             frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
             certs.hosts(session) if wishes.host else frozenset(),
             deploy_tokens=shapes.tokens(session.fly.text("tokens list", app=app)) if wishes.github else (),
-            untested=earlier.is_kept(session, releases),
+            untested=earlier.is_untested(session, releases),
+            removed=bool(removing) and removing not in {each.name for each in secrets_there},
             **hub,
         )
 
@@ -248,7 +252,7 @@ def _organization(session: Session, wished: str) -> str:
 def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Plan:
     """What is missing. All values are read and checked here, before anything is changed."""
     # A name at GitHub alone says nothing: Terraform makes the secrets with a value that is none.
-    stored = found.github_names if drawer.record().environment else frozenset()
+    stored = found.github_names.difference(drawer.record().behind) if drawer.record().environment else frozenset()
     needed_there = frozenset({KEYS, TOKENS}) - stored if found.github else frozenset()
     keys = _keys(session, wishes, found, needed=KEYS in needed_there)
     tokens = _tokens(session, wishes, found, drawer, needed=TOKENS in needed_there)
@@ -350,7 +354,7 @@ def _steps(
 
 
 def _pending(found: Found, new: New) -> bool:
-    return bool(new.secrets) or any(each.waits for each in found.secrets)
+    return bool(new.secrets) or found.removed or any(each.waits for each in found.secrets)
 
 
 def _region_changes(session: Session, wishes: Wishes, found: Found) -> bool:
@@ -434,6 +438,11 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
     deploy_token.revoke(session, plan.deploying.outdated)
     if session.dry_run:
         return
+    if behind := drawer.record().behind:
+        why = f" ({found.github_reason})" if found.github_reason else ""
+        session.console.say(
+            f"GitHub still has the earlier {' and '.join(behind)}{why}: `./dev secrets` with a file sets both"
+        )
     if found.github is not None or not drawer.record().environment:
         drawer.keep(replace(drawer.record(), outdated=None))
     if found.github is not None:
@@ -457,6 +466,7 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
         raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
     if not session.dry_run:
         drawer.keep(replace(drawer.record(), environment=hub.environment))
+        ledger.stored(drawer, stored)
     names = [*stored, *([github.APP] if plan.github_app else ())]
     session.done("github", f"{', '.join(names)} stored in {hub.environment} of {hub.repository}")
     if hub.environment == "production" and not reviewed:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 Row = Mapping[str, Any]
+_DIGEST = re.compile(r"@(sha256:[0-9a-f]+)")
+"""flyctl writes the digest behind whatever it was given, and so twice where it was given one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class Machine:
     rests: bool
 
     @property
+    def asleep(self) -> bool:
+        """Fly starts it when somebody calls."""
+        return self.state in ("stopped", "suspended")
+
+    @property
     def healthy(self) -> bool:
         """It runs, and every check of it passes."""
         return self.state == "started" and all(each.status == "passing" for each in self.checks)
@@ -47,7 +54,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """An app, by `flyctl status`."""
+    """An app, by `flyctl status`. What somebody runs beside its releases (`flyctl machine run`) is left out."""
 
     name: str
     deployed: bool
@@ -125,7 +132,7 @@ def status(answer: Row) -> Status:
         organization=str((answer.get("Organization") or {}).get("Slug", "")),
         hostname=str(answer.get("Hostname", "")),
         version=int(answer.get("Version") or 0),
-        machines=tuple(machine(each) for each in answer.get("Machines") or ()),
+        machines=tuple(found for each in answer.get("Machines") or () if (found := machine(each)).release),
     )
 
 
@@ -217,9 +224,10 @@ def same_image(one: str, other: str) -> bool:
 
     What stands before the repository is left out: Fly pulls public images through a mirror of its own.
     """
-    (name, _, digest), (other_name, _, other_digest) = one.partition("@"), other.partition("@")
-    if digest and other_digest:
-        return digest == other_digest
+    digests, others = ({*_DIGEST.findall(each)} for each in (one, other))
+    if digests and others:
+        return bool(digests & others)
+    name, other_name = (each.partition("@")[0] for each in (one, other))
     return bool(name) and _short(name) == _short(other_name)
 
 

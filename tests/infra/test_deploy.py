@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from typing import Any
@@ -243,6 +244,228 @@ def test_after_a_test_that_was_cut_short_the_untested_image_does_not_pass_for_wh
     assert images(running) == {GOOD}
 
 
+def half(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: str, *words: str) -> None:
+    """Run a task that is killed once the first of the machines runs this image."""
+    real = Fly.deploy
+
+    def some(fly: Fly) -> str:
+        if fly.flags["--image"] != image:
+            return real(fly)
+        number = len(fly.app["releases"]) + 1
+        config = fly.app["releases"][-1]["config"]
+        fly.app["releases"].append({"version": number, "status": "running", "image": image, "config": config})
+        fly._update(fly.app["machines"][0], image, number)
+        fake_flyctl.save(desk.state_file, fly.state)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Fly, "deploy", some)
+        with pytest.raises(Killed):
+            desk.run(*words)
+    assert len(images(desk)) == 2
+
+
+def test_a_deployment_that_was_cut_short_half_way_is_rolled_back_to_what_served(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """v2's image runs on one machine still, and is all the same the one to go back to."""
+    half(running, monkeypatch, NEXT, "deploy", "--image", NEXT)
+    ended = running.run("rollback", "--yes")
+    assert (ended.code, ended.line) == (0, f"rollback: v2 serves again ({GOOD})")
+    assert images(running) == {GOOD}
+
+
+def test_a_deployment_of_somebody_else_that_was_cut_short_is_rolled_back_to_what_served(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(running, monkeypatch, NEXT, "deploy", "--image", NEXT)
+    (running.folder / ".poe-proxy" / f"{APP}.before.json").unlink()
+    assert running.run("rollback", "--yes").code == 0
+    assert images(running) == {GOOD}
+
+
+def test_a_rollback_that_was_cut_short_half_way_goes_on_to_where_it_was_going(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert running.run("deploy", "--image", NEXT).code == 0
+    half(running, monkeypatch, GOOD, "rollback", "--yes")
+    ended = running.run("rollback", "--yes")
+    assert (ended.code, ended.line) == (0, f"rollback: v2 serves again ({GOOD})")
+    assert images(running) == {GOOD}
+    assert running.run("rollback", "--yes").code == 0
+    assert images(running) == {NEXT}
+
+
+def test_a_bad_deployment_after_a_rollback_that_was_cut_short_goes_back_to_what_served(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(running, monkeypatch, f"{GOOD}-old", "rollback", "--yes")
+    running.change(lambda state: state["sick_images"].append(BAD))
+    ended = running.run("deploy", "--image", BAD)
+    assert (ended.code, ended.line.endswith(f"v2 serves again ({GOOD})")) == (1, True)
+    assert images(running) == {GOOD}
+
+
+def test_what_a_rollback_put_in_place_and_found_bad_is_not_what_to_go_back_to(running: Desk) -> None:
+    running.change(lambda state: state.update(ready={f"{GOOD}-old": {"http": 503}}, sick_images=[BAD]))
+    assert running.run("rollback", "--yes").code == 1
+    assert images(running) == {f"{GOOD}-old"}
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert images(running) == {GOOD}
+    assert running.run("rollback", "--to", "v1", "--yes").code == 1
+    assert running.run("rollback", "--yes").code == 0
+    assert images(running) == {GOOD}
+
+
+def test_new_secrets_do_not_make_an_untested_image_one_to_go_back_to(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are a release of their own, with the image that is there."""
+    cut_short(running, monkeypatch, BAD)
+    running.change(lambda state: state.update(ready={BAD: {"http": 503}}, sick_images=[f"{BAD}-2"]))
+    assert running.run("secrets", "--yes", "--keys-file", running.write("keys", KEYS)).code == 1
+    assert running.run("deploy", "--image", f"{BAD}-2").code == 1
+    assert images(running) == {GOOD}
+
+
+def test_what_others_deployed_while_a_deployment_from_here_never_began_is_what_to_go_back_to(running: Desk) -> None:
+    """Killed before flyctl was asked; then CI deployed once."""
+    kept = running.folder / ".poe-proxy" / f"{APP}.before.json"
+    running.kill_at = len(["config validate", "status", "releases", "config show", "deploy"])
+    with pytest.raises(Killed):
+        running.run("deploy", "--image", NEXT)
+    text = kept.read_text()
+    running.kill_at = 0
+    running.change(lambda state: state["apps"][APP]["releases"].pop())
+    running.change(lambda state: [each.update(image=GOOD, release=2) for each in state["apps"][APP]["machines"]])
+    assert running.run("deploy", "--image", f"{GOOD}-2").code == 0
+    kept.write_text(text)
+    running.change(lambda state: state["sick_images"].append(BAD))
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert images(running) == {f"{GOOD}-2"}
+
+
+def late(desk: Desk, monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    """Let Fly show the machines of before for so many calls after each deployment; nobody sleeps."""
+    real, shown, waits = Fly.status, Fly.deploy, [0]
+    old: list[Any] = []
+
+    def deploy(fly: Fly) -> str:
+        old[:], waits[0] = [real(fly)], calls
+        return shown(fly)
+
+    def status(fly: Fly) -> Any:
+        waits[0] -= 1
+        return old[0] if waits[0] >= 0 else real(fly)
+
+    def until(ask: Any, good: Any, seconds: float) -> Any:
+        for _ in range(20):
+            if good(answer := ask()):
+                return answer
+        return answer
+
+    monkeypatch.setattr(Fly, "deploy", deploy)
+    monkeypatch.setattr(Fly, "status", status)
+    monkeypatch.setattr("infra.waiting.until", until)
+
+
+def test_machines_that_fly_shows_late_undo_nothing(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A build's image is known from the machines alone."""
+    monkeypatch.setattr("infra.deploy.commit_here", lambda _: "")
+    late(running, monkeypatch, 3)
+    ended = running.run("deploy")
+    assert ended.code == 0, ended.err
+    assert re.fullmatch(rf"registry\.fly\.io/{APP}:folder-\d{{14}}", images(running).pop())
+    assert len(running.calls("deploy")) == 1
+
+
+def test_machines_that_take_the_place_of_others_undo_nothing(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """bluegreen: the new ones have other names, and the old ones are still listed for a moment."""
+    late(running, monkeypatch, 2)
+    before = {machine["id"] for machine in running.app["machines"]}
+    shown = Fly.deploy
+
+    def green(fly: Fly) -> str:
+        told = shown(fly)
+        for machine in fly.app["machines"]:
+            machine["id"] = fly._new()
+        return told
+
+    monkeypatch.setattr(Fly, "deploy", green)
+    ended = running.run("deploy", "--image", NEXT, "--strategy", "bluegreen")
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+    assert not before & {machine["id"] for machine in running.app["machines"]}
+
+
+def test_a_deployment_that_was_cut_off_as_it_began_is_not_called_untouched(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late(running, monkeypatch, 2)
+    running.fault("deploy", "lost")
+    ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, ended.line.endswith(f"v2 serves again ({GOOD})")) == (1, True), ended.err
+    assert images(running) == {GOOD}
+
+
+def test_a_machine_that_sleeps_is_no_sick_one(running: Desk) -> None:
+    running.change(lambda state: state["apps"][APP]["machines"][1].update(state="suspended"))
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+
+
+def test_a_machine_that_somebody_runs_by_hand_beside_the_releases_undoes_nothing(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Fly.status
+
+    def more(fly: Fly) -> Any:
+        told = real(fly)
+        other = {**told["Machines"][0], "id": "byhand", "checks": []}
+        other["config"] = {"image": "docker.io/library/alpine:3", "metadata": {}}
+        return {**told, "Machines": [*told["Machines"], other]}
+
+    monkeypatch.setattr(Fly, "status", more)
+    ended = running.run("deploy", "--image", NEXT)
+    assert ended.code == 0, ended.err
+    assert ended.line == f"deploy: v3 runs on 2 machine(s): {NEXT}"
+    assert running.run("secrets", "--yes", "--keys-file", running.write("keys", KEYS)).code == 0
+
+
+def test_a_refusal_half_way_ends_with_the_earlier_image_serving(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of a token that may do one thing and not the other."""
+    real = Fly.deploy
+
+    def refused(fly: Fly) -> str:
+        fly.app["releases"].append({"version": 3, "status": "failed", "image": NEXT, "config": {}})
+        fly._update(fly.app["machines"][0], NEXT, 3)
+        monkeypatch.setattr(Fly, "deploy", real)
+        raise Refused("failed to update machine: server returned a non-200 status code: 403 forbidden")
+
+    monkeypatch.setattr(Fly, "deploy", refused)
+    ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, ended.line.endswith(f"v2 serves again ({GOOD})")) == (1, True)
+    assert images(running) == {GOOD}
+
+
+def test_tokens_that_somebody_else_staged_undo_nothing(running: Desk) -> None:
+    """The token at hand is good until this very deployment takes theirs into use."""
+    running.change(lambda state: state["apps"][APP]["secrets"].update(ACCESS_TOKENS={"value": f"team:{NEXT_TOKEN}"}))
+    ended = running.run("deploy", "--image", NEXT, ACCESS_TOKENS=f"team:{TOKEN}")
+    assert ended.code == 0, ended.err
+    assert images(running) == {NEXT}
+    assert "tokens that wait on Fly replace the one at hand" in ended.err
+
+
+@pytest.mark.parametrize("digest", ["", f"@sha256:{'ab' * 32}"])
+def test_an_image_with_a_digest_is_the_same_one_when_flyctl_writes_it_twice(running: Desk, digest: str) -> None:
+    image = f"{NEXT}{digest}"
+    running.change(lambda state: state.update(ready={image: {"image": image + digest}}))
+    assert running.run("deploy", "--image", image).code == 0
+    assert images(running) == {image}
+
+
 def test_going_back_that_was_cut_short_half_way_is_finished(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     running.change(lambda state: state.update(ready={BAD: {"http": 503}}))
     real = Fly.deploy
@@ -273,7 +496,11 @@ def test_a_deployment_that_touched_nothing_leaves_nothing_untested(running: Desk
 
 def test_what_is_remembered_of_before_may_be_damaged(running: Desk) -> None:
     running.change(lambda state: state["sick_images"].append(BAD))
-    for text in ("[]", "{", '{"version": 1}', '{"version": "x", "newest": 99, "config": 1}'):
+    whole = {"version": 1, "config": "{}", "tried": [], "goal": 0}
+    damaged = [
+        {**whole, name: wrong} for name, wrong in (("version", "x"), ("tried", 5), ("goal", "x"), ("goal", None))
+    ]
+    for text in ("[]", "{", '{"version": 1}', "\0", *map(json.dumps, damaged)):
         (running.folder / ".poe-proxy" / f"{APP}.before.json").write_text(text)
         assert running.run("deploy", "--image", BAD).code == 1
         assert images(running) == {GOOD}
