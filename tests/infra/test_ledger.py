@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from dataclasses import replace
 from hashlib import sha256
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from infra import ledger
-from infra.record import Issued, Record
-from tests.infra.flying import APP, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk
+from infra.record import Drawer, Issued, Record
+from tests.infra.fake_flyctl import Fly
+from tests.infra.flying import APP, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
 
 GOOD, BAD = (f"registry.fly.io/{APP}:{label}" for label in ("good", "bad"))
 THIRD_TOKEN = "tok-44aa55bb66cc77dd88"
@@ -149,3 +151,169 @@ def test_a_dry_run_writes_nothing_down(running: Desk) -> None:
     by_another_clone(running, NEXT_TOKEN)
     assert rotate(running, THIRD_TOKEN, "--grace", "0", "--dry-run").code == 0
     assert kept(running) == before
+
+
+def test_a_token_that_a_staged_rotation_ends_is_not_brought_back_by_the_next_one(running: Desk) -> None:
+    """It leaked: what came between the two is no reason to give it another day."""
+    running.fault("secrets deploy", "unreachable")
+    assert rotate(running, NEXT_TOKEN, "--grace", "0").code == 1
+    assert rotate(running, THIRD_TOKEN).code == 0
+    assert tokens(running) == [f"team:{THIRD_TOKEN}", f"team:{digest(NEXT_TOKEN)}"]
+
+
+def test_a_token_in_its_grace_time_outlives_a_rotation_that_was_cut_short(running: Desk) -> None:
+    running.fault("secrets deploy", "unreachable")
+    assert rotate(running, NEXT_TOKEN).code == 1
+    assert rotate(running, THIRD_TOKEN).code == 0
+    assert tokens(running) == [f"team:{each}" for each in (THIRD_TOKEN, digest(NEXT_TOKEN), digest(TOKEN))]
+
+
+def test_digests_that_fly_shows_late_are_waited_for(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, old = Fly.secrets_list, running.run("secrets.list", "--json").json
+    late = iter([0])
+
+    def listed(fly: Fly) -> Any:
+        imported = any(call[:2] == ["secrets", "import"] for call in fly.state["calls"])
+        return old if imported and next(late, None) is not None else real(fly)
+
+    def until(ask: Any, good: Any, seconds: float) -> Any:
+        return next(answer for _ in range(20) if good(answer := ask()))
+
+    monkeypatch.setattr(Fly, "secrets_list", listed)
+    monkeypatch.setattr("infra.waiting.until", until)
+    assert rotate(running, NEXT_TOKEN, "--grace", "0").code == 0
+    # Nobody else was here: the record is still good for a grace time.
+    assert rotate(running, THIRD_TOKEN).code == 0
+    assert tokens(running) == [f"team:{THIRD_TOKEN}", f"team:{digest(NEXT_TOKEN)}"]
+
+
+def test_the_same_values_again_are_not_waited_for(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def until(ask: Any, good: Any, seconds: float) -> Any:
+        answer = ask()
+        assert good(answer)
+        return answer
+
+    monkeypatch.setattr("infra.waiting.until", until)
+    files = ("--keys-file", running.write("keys", KEYS), "--tokens-file", running.write("tokens", f"team:{TOKEN}"))
+    assert running.run("secrets", "--yes", *files).code == 0
+
+
+@pytest.fixture
+def with_github(desk: Desk) -> Desk:
+    """An app whose values are at GitHub too."""
+    desk.gh = {"login": True, "environments": {}}
+    assert desk.run("setup", "--yes", "--image", GOOD, POE_API_KEYS=KEYS, ACCESS_TOKENS=f"team:{TOKEN}").code == 0
+    return desk
+
+
+def at_github(desk: Desk) -> Any:
+    return desk.gh["environments"]["production"]["POE_API_KEYS"]
+
+
+def test_github_has_what_fly_has_whatever_becomes_of_the_machines(with_github: Desk) -> None:
+    with_github.fault("secrets deploy", "unreachable")
+    keys = with_github.write("keys", f"carol:{CAROL}")
+    assert with_github.run("secrets", "--yes", "--keys-file", keys).code == 1
+    assert with_github.app["secrets"]["POE_API_KEYS"]["value"] == at_github(with_github) == f"carol:{CAROL}"
+
+
+def test_githubs_copy_that_fell_behind_is_told_until_it_is_mended(with_github: Desk) -> None:
+    hub, with_github.gh = with_github.gh, {}
+    carol = f"carol:{CAROL}"
+    assert with_github.run("secrets", "--yes", "--keys-file", with_github.write("keys", carol)).code == 0
+    said = "GitHub still has the earlier POE_API_KEYS (gh is not installed)"
+    assert said in with_github.run("setup", "--yes").err
+    with_github.gh = hub
+    assert "GitHub still has the earlier POE_API_KEYS: `./dev secrets`" in with_github.run("setup", "--yes").err
+    # What the shell holds is not what Fly has.
+    assert "is left alone" in with_github.run("setup", "--yes", POE_API_KEYS=KEYS).err
+    assert at_github(with_github) == KEYS
+    ended = with_github.run("setup", "--yes", POE_API_KEYS=carol)
+    assert (ended.code, at_github(with_github)) == (0, carol)
+    assert "GitHub still has" not in ended.err
+    with_github.forget()
+    assert with_github.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+    assert with_github.writes() == []
+
+
+@pytest.mark.parametrize("place", range(1, 12))
+def test_a_rotation_that_was_killed_leaves_githubs_copy_right_or_said_to_be_behind(
+    with_github: Desk, place: int
+) -> None:
+    with_github.forget()
+    with_github.kill_at = place
+    carol = f"carol:{CAROL}"
+    with pytest.raises(Killed):
+        with_github.run("secrets", "--yes", "--keys-file", with_github.write("keys", carol))
+    with_github.kill_at = 0
+    ended = with_github.run("setup", "--yes")
+    assert ended.code == 0, ended.err
+    on_fly = with_github.app["machines"][0]["secrets"]["POE_API_KEYS"]
+    assert on_fly == with_github.app["secrets"]["POE_API_KEYS"]["value"]
+    assert at_github(with_github) == on_fly or "GitHub still has the earlier POE_API_KEYS" in ended.err
+
+
+DAMAGED = {
+    "no text": b"\xff\xfe",
+    "nothing": b"{",
+    "a list": b"[]",
+    "a number": b"5",
+    "an empty one": b"{}",
+    "a part of another kind": {"seen": 5},
+    "a name of another kind": {"removing": ["x"]},
+    "digests of another kind": {"seen": {"POE_API_KEYS": 1}},
+    "ids of another kind": {"outdated": 7},
+    "a token without a digest": {"issued": [{"name": "team"}]},
+    "a token of another kind": {"staged": [{"name": "team", "digest": 5, "ends": None}]},
+    "a token that ends some day": {"issued": [{"name": "team", "digest": "sha256-0", "ends": "soon"}]},
+    "more than is known": {"more": 1},
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_record_is_one_line_for_every_task(running: Desk, case: str) -> None:
+    damage = DAMAGED[case]
+    text = damage if isinstance(damage, bytes) else json.dumps({**kept(running), **damage}).encode()
+    (running.folder / ".poe-proxy" / f"{APP}.json").write_bytes(text)
+    for words in (
+        ("setup", "--yes"),
+        ("secrets", "--yes"),
+        ("deploy", "--image", GOOD),
+        ("rollback", "--to", "v1", "--yes"),
+    ):
+        ended = running.run(*words, ACCESS_TOKENS=f"team:{NEXT_TOKEN}")
+        assert (ended.code, ended.line) == (2, f".poe-proxy/{APP}.json is damaged; move it away"), words
+    assert running.writes() == []
+
+
+def test_a_full_disk_leaves_no_half_of_a_secret(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        ended = desk.run("setup", "--yes", POE_API_KEYS=KEYS)
+    assert (ended.code, ended.line) == (
+        1,
+        "No space left on device; done so far: app. The same command goes on from there.",
+    )
+    assert sorted(path.name for path in (desk.folder / ".poe-proxy").iterdir()) == [".gitignore", f"{APP}.lock"]
+    assert "ACCESS_TOKENS" not in desk.app["secrets"]
+    assert desk.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+
+
+def test_what_a_task_that_was_killed_left_half_written_goes_with_the_rest(desk: Desk) -> None:
+    drawer = Drawer(desk.folder, APP)
+    drawer.keep_access_token(f"team:{TOKEN}")
+    (desk.folder / ".poe-proxy" / f".{APP}.access-token-x1y2").write_text(TOKEN[:9])
+    (desk.folder / ".poe-proxy" / f"{APP}-staging.json").write_text("{}")
+    drawer.forget()
+    assert sorted(path.name for path in (desk.folder / ".poe-proxy").iterdir()) == [".gitignore", f"{APP}-staging.json"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(desk: Desk) -> None:
+    (desk.folder / ".poe-proxy").write_text("")
+    for words in (("setup", "--yes"), ("secrets", "--yes"), ("deploy", "--image", GOOD)):
+        ended = desk.run(*words, POE_API_KEYS=KEYS)
+        assert (ended.code, f"{desk.folder}/.poe-proxy: File exists" in ended.line) == (1, True)
+    assert desk.writes() == []

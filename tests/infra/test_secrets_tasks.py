@@ -333,6 +333,19 @@ def test_a_removal_that_was_cut_short_is_finished(running: Desk) -> None:
     assert running.writes() == []
 
 
+def test_a_removal_that_was_cut_short_is_finished_by_setup(running: Desk) -> None:
+    running.change(lambda state: state["apps"][APP]["secrets"].update(OLD={"value": "x"}))
+    assert running.run("deploy", "--image", running.app["machines"][0]["image"]).code == 0
+    running.fault("secrets deploy", "unreachable")
+    assert running.run("secrets.remove", "--name", "OLD", "--yes").code == 1
+    running.forget()
+    assert running.run("setup", "--yes", "--no-github").code == 0
+    assert "OLD" not in running.app["machines"][0]["secrets"]
+    running.forget()
+    assert running.run("setup", "--yes", "--no-github").code == 0
+    assert running.writes() == []
+
+
 def test_a_secret_of_an_app_without_machines_can_be_removed(desk: Desk) -> None:
     assert desk.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
     desk.change(lambda state: state["apps"][APP]["machines"].clear())
