@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit, Task
 
 from infra.task import INTERRUPTED, ExitCode, task
+
+if TYPE_CHECKING:
+    from infra.session import Session
 
 COMMON = {
     "app": "NAME: the app; without it FLY_APP, then fly.toml",
@@ -36,11 +39,11 @@ def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callab
                 try:
                     opened.console.result(body(opened, **flags))
                 except KeyboardInterrupt:
-                    raise Exit(_interrupted(opened.finished, opened.begun), code=INTERRUPTED) from None
+                    raise Exit(f"interrupted; {_so_far(opened)}", code=INTERRUPTED) from None
                 except BrokenPipeError:
                     raise
                 except OSError as problem:
-                    raise Exit(_stopped(problem, opened.finished), code=int(ExitCode.FAILED)) from None
+                    raise Exit(opened.redact(_stopped(problem, opened)), code=int(ExitCode.FAILED)) from None
                 except (LookupError, TypeError, ValueError, AttributeError) as surprise:
                     raise Exit(opened.redact(_surprised(surprise)), code=int(ExitCode.FAILED)) from None
 
@@ -66,16 +69,16 @@ def _surprised(surprise: Exception) -> str:
     return f"unexpected {type(surprise).__name__} at {place}: {str(surprise)[:200]}; is flyctl of another version?"
 
 
-def _stopped(problem: OSError, finished: Sequence[str]) -> str:
-    """A full disk, a folder that may not be written: what, and how far the task had come."""
+def _stopped(problem: OSError, session: Session) -> str:
+    """A full disk, a folder that may not be written."""
     told = ": ".join(filter(None, (str(problem.filename or ""), problem.strerror or type(problem).__name__)))
-    done = f"done so far: {', '.join(finished)}; " if finished else ""
-    return f"{told}; {done}the same command goes on from there"
+    return f"{told}; {_so_far(session)}"
 
 
-def _interrupted(finished: Sequence[str], begun: Sequence[str]) -> str:
+def _so_far(session: Session) -> str:
     """What was done, what was begun and may be half done, and how to go on."""
-    parts = [f"done so far: {', '.join(finished)}"] if finished else []
+    begun = session.begun
+    parts = [f"done so far: {', '.join(session.finished)}"] if session.finished else []
     parts += [f"begun: {', '.join(dict.fromkeys(begun))}"] if begun else []
     back = " (`./dev status` shows what runs, `./dev rollback` goes back)" if "flyctl deploy" in begun else ""
-    return f"interrupted; {'; '.join(parts) or 'nothing was changed'}{back}. The same command goes on from there."
+    return f"{'; '.join(parts) or 'nothing was changed'}{back}. The same command goes on from there."
