@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from infra.terraform import Terraform
 
 ENVIRONMENT = {"environment": "NAME: staging or production"}
-DRY_RUN = {"dry_run": "print what would run, one argument list a line, and change nothing"}
+DRY_RUN = {"dry_run": "print what would run, one command a line, and change nothing"}
 JSON = {"json": "answer with one JSON value"}
 MONITORING = "module.environment.module.monitoring"
 SECRET = re.compile(r'\.github_actions_environment_secret\.this\["(\w+)"\]$')

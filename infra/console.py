@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.fly import wrong_use
 from infra.redact import Redactor
+from infra.wrap import wrapped
 
 if TYPE_CHECKING:
     import rich.console
@@ -67,7 +68,7 @@ class Console:
         rest = f"{text} → {fix}" if fix else text
         if self._out is not None:
             self._out.print(shown, f"[bold]{name:<14}[/]", end=" ")
-            self._print(rest, self._out, sys.stdout)
+            self._print(rest, self._out, sys.stdout, " " * 17)
         else:
             self._print(f"{plain:<7} {name:<14} {rest}".rstrip(), None, sys.stdout)
 
@@ -75,7 +76,7 @@ class Console:
         """A step that is done, beside the answer."""
         if self._err is not None:
             self._err.print("[green]✓[/]", f"[bold]{name}[/]", end=" ")
-            self._print(text, self._err, sys.stderr)
+            self._print(text, self._err, sys.stderr, " " * (len(name) + 3))
         else:
             self._print(f"{name}: {text}", None, sys.stderr)
 
@@ -184,8 +185,11 @@ class Console:
             if status is not None:
                 status.start()
 
-    def _print(self, text: str, terminal: rich.console.Console | None, plain: Any) -> None:
+    def _print(self, text: str, terminal: rich.console.Console | None, plain: Any, indent: str = "") -> None:
+        """Lines; on a terminal those that stand behind something, or beside the answer, are broken between words."""
         clean = "\n".join(self._redact(line) for line in text.split("\n"))
+        if terminal is not None and (indent or plain is sys.stderr):
+            clean = "\n".join(wrapped(line, terminal.width, indent, len(indent)) for line in clean.split("\n"))
         try:
             if terminal is not None:
                 terminal.print(clean, markup=False, highlight=False, soft_wrap=True)

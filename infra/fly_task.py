@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COMMON = {
     "app": "NAME: the app; without it FLY_APP, then fly.toml",
-    "dry_run": "print what would run, one argument list a line, and change nothing",
+    "dry_run": "print what would run, one command a line, and change nothing",
     "json": "answer with one JSON value",
     "yes": "ask nothing",
 }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import inspect
 import io
 import os
 import re
 import shlex
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from itertools import groupby
 from typing import Any
 
@@ -19,12 +20,14 @@ from invoke import Argument, Collection, Exit, ParseError, Program, Task
 from infra import process
 from infra.fly_task import COMMON
 from infra.task import INTERRUPTED, ExitCode
+from infra.wrap import columns, whole, wrapped
 
 Job = Task[Callable[..., Any]]
 RELAYED = ("bench",)
 """Tasks that are another program's command line: every word after their name is for that program."""
 MISSING_VALUE = re.compile(r"Flag '?<Argument: ([\w-]+).* needed value")
 UNKNOWN_WORD = re.compile(r"No idea what '(.*)' is!")
+UNKNOWN_TOPIC = re.compile(r"Sub-collection '(.*)' not found!")
 MEANINGLESS = ("command-timeout", "config", "dry", "echo", "hide", "prompt-for-sudo-password", "pty", "warn-only")
 """invoke's own flags for commands that it runs itself. Ours run none by it: `--dry` before `deploy` would deploy."""
 BROKEN_PIPE = 141
@@ -71,7 +74,7 @@ class Tasks(Program):
             self.parse_collection()
             self.parse_tasks()
         except ValueError as error:  # invoke lets the conversion of `--machines two` escape as it is
-            raise ParseError(f"not a number: {str(error).rpartition(': ')[2]}") from error
+            raise ParseError(self._no_number(str(error).rpartition(": ")[2])) from error
         try:
             self.parse_cleanup()
         except Exit as ended:
@@ -102,9 +105,19 @@ class Tasks(Program):
             return f"--{missing[1]} needs a value"
         if unknown := UNKNOWN_WORD.search(text):
             near = difflib.get_close_matches(unknown[1], self._known_words(error), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"{self.binary} --list shows what there is"
+            task = error.context.name if error.context else None
+            page = f"{task} --help shows its flags" if task else "--list shows what there is"
+            hint = f"did you mean {near[0]}?" if near else f"{self.binary} {page}"
             return f"unknown word {shlex.quote(unknown[1])}; {hint}"
+        if topic := UNKNOWN_TOPIC.search(text):
+            return f"unknown topic {shlex.quote(topic[1])}; {self.binary} --list shows what there is"
         return text
+
+    def _no_number(self, value: str) -> str:
+        """What to say of a value, as Python quotes it, that invoke could not convert."""
+        flags = [word.partition("=")[0] for word in self.argv if repr(word.partition("=")[2]) == value]
+        flags += [before for before, word in zip(self.argv, self.argv[1:], strict=False) if repr(word) == value]
+        return f"{flags[0] if flags else 'a flag'} takes a whole number, not {value}"
 
     def _known_words(self, error: ParseError) -> list[str]:
         flags = list(error.context.flags) if error.context else []
@@ -115,36 +128,46 @@ class Tasks(Program):
         self.print_help()
         raise Exit
 
+    def print_version(self) -> None:
+        """The version of the service in this folder."""
+        from infra import deploy  # here, so that a list of tasks needs nothing of it
+
+        print(f"poe-proxy {deploy.version_here()}")
+
     def print_help(self) -> None:
         """The same page for `--help`, `--list` and nothing at all."""
         self.list_flat()
 
     def list_flat(self) -> None:
         """Every task under the sentence that opens its module, with its flags and what it does."""
-        print(
-            f"Usage: {self.binary} TASK [--flags] …   ({self.binary} TASK --help explains the flags and what it runs)"
-        )
+        _tell(f"Usage: {self.binary} TASK [--flags] …   ({self.binary} TASK --help explains its flags)")
         common = " ".join(_shape(flag) for flag in self._flags(next(iter(self._of_fly()), "")) if flag.name in COMMON)
         if common:
-            print(f"Tasks marked * act on the app at Fly.io and also take {common}")
+            _tell(f"Tasks marked * act on the app at Fly.io and also take {common}")
         marked = {self.collection[name].body for name in self._of_fly()}
         inside = f"{self.list_root}." if self.list_root else ""  # `--list certs` is about one topic
-        listed = (named for named in _by_module(self.collection) if named[0].startswith(inside))
+        listed = (named for named in _by_module(self.collection, marked) if named[0].startswith(inside))
         for heading, tasks in groupby(listed, key=lambda named: _heading(named[1])):
-            print(f"\n{heading}")
+            print()
+            _tell(heading)
             for name, task in tasks:
                 own = [_shape(flag) for flag in self._flags(name) if not (task.body in marked and flag.name in COMMON)]
                 mark = " *" * (task.body in marked)
-                print(f"  {' '.join([_plain(name, self.collection), *own])}{mark}\n      {_summary(task)}")
+                _tell(f"  {' '.join([_plain(name, self.collection), *map(whole, own)])}{mark}", " " * 8)
+                _tell(f"      {_summary(task)}", " " * 6)
 
     def print_task_help(self, name: str) -> None:
         """One task's docstring and its flags."""
         task, flags = self.collection[name], self._flags(name)
-        plain = _plain(name, self.collection)
-        print(f"Usage: {' '.join([self.binary, plain, *(f'[{_shape(flag)}]' for flag in flags)])}\n")
-        print(f"{(task.__doc__ or '').strip()}\n")
+        usage = [self.binary, _plain(name, self.collection), *(whole(f"[{_shape(flag)}]") for flag in flags)]
+        _tell(f"Usage: {' '.join(usage)}", " " * 7)
+        for paragraph in _paragraphs(inspect.cleandoc(task.__doc__ or "")):
+            print()
+            _tell(paragraph)
+        if flags:
+            print()
         for flag in flags:
-            print(f"  {_shape(flag):<24} {_meaning(flag)}")
+            _tell(f"  {_shape(flag):<24} {_meaning(flag)}", " " * 27)
 
     def _flags(self, name: str) -> list[Argument]:
         return list(self.parser.contexts[name].args.values()) if name else []
@@ -154,10 +177,20 @@ class Tasks(Program):
         return [name for name in self.collection.task_names if set(COMMON) <= {flag.name for flag in self._flags(name)}]
 
 
-def _by_module(collection: Collection) -> Iterator[tuple[str, Job]]:
+def _by_module(collection: Collection, of_fly: Set[object]) -> Iterator[tuple[str, Job]]:
+    """The tasks with their names, those of a module together; last the modules that have nothing to do with Fly."""
     named = [(name, collection[name]) for name in collection.task_names]
     order = list(dict.fromkeys(task.body.__module__ for _, task in named))
-    yield from sorted(named, key=lambda pair: order.index(pair[1].body.__module__))
+    ours = {task.body.__module__ for _, task in named if task.body in of_fly}
+    yield from sorted(
+        named, key=lambda pair: (pair[1].body.__module__ not in ours, order.index(pair[1].body.__module__))
+    )
+
+
+def _paragraphs(text: str) -> list[str]:
+    """A docstring's paragraphs; what the task runs is one of its own, and no command in it is broken in two."""
+    found = re.split(r"\n\n+|\n(?=Runs: )", text)
+    return [" · ".join(map(whole, each.split(" · "))) if each.startswith("Runs: ") else each for each in found]
 
 
 def _plain(name: str, collection: Collection) -> str:
@@ -191,10 +224,16 @@ def _meaning(flag: Argument) -> str:
     return text.partition(":")[2].strip() or text
 
 
+def _tell(text: str, indent: str = "") -> None:
+    """Text on standard output. What was laid out in lines of its own stays as it is."""
+    laid_out = "\n " in text
+    print(wrapped(text, 0 if laid_out else columns(sys.stdout), indent))
+
+
 def _say(line: str) -> None:
     """A line on standard error, where anybody still reads it."""
     with contextlib.suppress(OSError):
-        print(line, file=sys.stderr)
+        print("\n".join(wrapped(each, columns(sys.stderr)) for each in line.split("\n")), file=sys.stderr)
 
 
 def _of_system(error: OSError) -> str:

@@ -56,6 +56,28 @@ def test_a_narrow_terminal_cuts_nothing_off(root: Path) -> None:
     assert "".join(row[-1] for row in rows if row) == "registry.fly.io/gateway:0123456789ab"
 
 
+def test_a_narrow_terminal_gets_whole_words_under_each_other_and_whole_commands(root: Path) -> None:
+    show = """
+        from infra.console import BAD, Console
+        from infra.redact import Redactor
+        console = Console(Redactor())
+        console.say("two machines are not ready: see `./dev logs --app gateway-of-tests` for what they said")
+        console.point(BAD, "health", "two machines of the app are not ready, checks 0/1", "./dev logs")
+        console.done("deploy", "v2 runs on two machines with the image registry.fly.io/gateway:0123456789ab")
+        console.line("what a machine said is not ours to break, however long its lines may be")
+    """
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", on_terminal(root, show, COLUMNS="60", NO_COLOR="1"))
+    assert shown.replace("\r", "").splitlines() == [
+        "two machines are not ready: see",
+        "`./dev logs --app gateway-of-tests` for what they said",
+        "✗ health         two machines of the app are not ready,",
+        "                 checks 0/1 → ./dev logs",
+        "✓ deploy v2 runs on two machines with the image",
+        "         registry.fly.io/gateway:0123456789ab",
+        "what a machine said is not ours to break, however long its lines may be",
+    ]
+
+
 @pytest.mark.parametrize("environ", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
 def test_no_colour_where_none_is_wanted(root: Path, environ: dict[str, str]) -> None:
     shown = on_terminal(root, SHOW, **environ)

@@ -17,6 +17,8 @@ from invoke import Collection, Context
 import tasks
 from infra.program import BROKEN_PIPE, Tasks
 from infra.task import ExitCode, end, task
+from service.version import VERSION
+from tests.infra.terminal import on_terminal
 
 Run = Callable[..., tuple[int, str, str]]
 SENSELESS = "means nothing to these tasks"
@@ -78,12 +80,13 @@ def test_a_task_that_is_done_exits_0(run: Run) -> None:
         (("scael",), "./dev: unknown word scael; did you mean scale?"),
         (("zzzzzz",), "./dev: unknown word zzzzzz; ./dev --list shows what there is"),
         (("scale", "--machine", "3"), "./dev: unknown word --machine; did you mean --machines?"),
-        (("scale", "--machines", "two"), "./dev: not a number: 'two'"),
+        (("scale", "--machines", "two"), "./dev: --machines takes a whole number, not 'two'"),
+        (("scale", "--machines=1.5"), "./dev: --machines takes a whole number, not '1.5'"),
         (("scale", "--machines"), "./dev: --machines needs a value"),
-        (("scale", "--dry-run=x"), "./dev: unknown word x; ./dev --list shows what there is"),
-        (("scale", "surplus"), "./dev: unknown word surplus; ./dev --list shows what there is"),
+        (("scale", "--dry-run=x"), "./dev: unknown word x; ./dev scale --help shows its flags"),
+        (("scale", "surplus"), "./dev: unknown word surplus; ./dev scale --help shows its flags"),
         (("--help", "scael"), "./dev: unknown word scael; did you mean scale?"),
-        (("--list", "nowhere"), "./dev: Sub-collection 'nowhere' not found!"),
+        (("--list", "nowhere"), "./dev: unknown topic nowhere; ./dev --list shows what there is"),
         (("--dry", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
         (("-R", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
         (("-f", "/nowhere", "scale"), f"./dev: --config {SENSELESS}"),
@@ -133,6 +136,31 @@ def test_the_list_has_every_task_with_its_flags_and_first_line(run: Run, words: 
     assert code == 0
     assert "scale --machines N --host H --dry-run --no-github\n      Set the number of machines.\n" in shown
     assert "drift\n      End with the code for drift.\n" in shown
+
+
+def test_the_list_has_first_what_is_about_fly(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", "--list"])
+    listed = re.findall(r"^  ([\w.]+)", capsys.readouterr().out, re.MULTILINE)
+    assert listed[0] == "setup"
+    assert listed.index("infra.vars") < listed.index("serve")
+
+
+@pytest.mark.parametrize(
+    "words", [["--list"], ["setup", "--help"], ["scale.auto", "--help"], ["setup", "--region", "x"]]
+)
+def test_on_a_terminal_lines_end_between_words(root: Path, words: list[str]) -> None:
+    shown = on_terminal(
+        root, f"import sys; sys.argv[1:] = {words}; from infra import program; program.main()", COLUMNS="60"
+    )
+    lines = shown.replace("\r", "").splitlines()
+    assert max(map(len, lines)) <= 60 < len(" ".join(lines))
+
+
+def test_the_version_is_that_of_the_service(root: Path) -> None:
+    command = [sys.executable, "-m", "infra.program", "--version"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == f"poe-proxy {VERSION}\n"
 
 
 def test_no_task_has_short_flags_or_a_flag_without_a_meaning() -> None:

@@ -461,7 +461,7 @@ WRONG = {
     "image with a blank": (["--image", "a b"], {}, 2, "is no reference"),
     "missing file": (["--keys-file", "/nowhere/keys"], {}, 2, "--keys-file /nowhere/keys: No such file or directory"),
     "too many machines": (["--machines", "5000"], {}, 2, "is not from 1 to 50"),
-    "no number": (["--machines", "two"], {}, 2, "not a number: 'two'"),
+    "no number": (["--machines", "two"], {}, 2, "--machines takes a whole number, not 'two'"),
 }
 
 
