@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import rich.status
 
 GOOD, BAD, OPEN = "ok", "failed", "open"
+HIDDEN = " (stays hidden as you type)"
 _MARKS = {GOOD: ("[green]✓[/]", "ok"), BAD: ("[red]✗[/]", "failed"), OPEN: ("[yellow]![/]", "open")}
 
 
@@ -152,6 +153,7 @@ class Console:
 
     def ask(self, question: str, *, hidden: bool = False, otherwise: str) -> str:
         """What somebody types; `otherwise` is what to do where nobody can be asked."""
+        question += HIDDEN * hidden
         if not asks():
             raise wrong_use(f"{otherwise} (there is no terminal to ask at)")
         answer = ""

@@ -18,6 +18,7 @@ from infra.credentials import TOKENS
 from infra.earlier import Before
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
+from infra.plural import counted
 from infra.refusal import Refusal
 from infra.session import Session, quoted
 from infra.shapes import Machine, Release
@@ -112,7 +113,9 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         session.console.say(f"{problem}. But every machine runs the new release, and is ready")
     after = shapes.status(session.fly.json("status", app=session.app))
     _compare_counts(session, before, after.machines)
-    session.done("deploy", f"v{after.version} runs on {len(after.machines)} machine(s): {after.machines[0].image}")
+    session.done(
+        "deploy", f"v{after.version} runs on {counted(len(after.machines), 'machine')}: {after.machines[0].image}"
+    )
     return {
         "app": session.app,
         "version": after.version,
@@ -355,7 +358,7 @@ def _all_new(session: Session, before: Before) -> bool:
 
 def _compare_counts(session: Session, before: Before, machines: Sequence[Machine]) -> None:
     if before.machines and len(machines) != len(before.machines):
-        told = f"there were {len(before.machines)} machine(s), now there are {len(machines)}"
+        told = f"{counted(len(before.machines), 'machine')} before, now {len(machines)}"
         session.console.say(f"{told}; `./dev scale.count --machines N` sets it")
 
 

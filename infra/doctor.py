@@ -19,6 +19,7 @@ from invoke import Exit
 from infra import certs, deploy, fly, fly_toml, http, ledger, monitor, secrets, shapes
 from infra.fly import FlyError
 from infra.fly_task import fly_task
+from infra.plural import counted
 from infra.refusal import Refusal
 from infra.session import Session
 from infra.shapes import Status
@@ -214,7 +215,7 @@ def _tokens(session: Session) -> Finding:
     for each in alive:
         days = days_left(each.ends)
         if days is not None and days < TOKEN_WARNING_DAYS:
-            text = f"{each.name} has ended" if days < 0 else f"{each.name} ends in {days:.0f} day(s)"
+            text = f"{each.name} has ended" if days < 0 else f"{each.name} ends in {counted(round(days), 'day')}"
             return Finding("deploy token", False, text, "./dev setup makes a new one")
     return Finding("deploy token", True, ", ".join(each.name for each in alive) or "none")
 
@@ -232,7 +233,7 @@ def _health(session: Session, status: Status) -> Finding:
     problems = monitor.machine_problems(
         status, monitor.health(session, status, answer=session.fly.seconds_left(HTTP_SECONDS))
     )
-    text = "; ".join(problems) or f"{len(status.machines)} machine(s) ready"
+    text = "; ".join(problems) or f"{counted(len(status.machines), 'machine')} ready"
     fix = ("./dev deploy" if not status.machines else "./dev logs") * bool(problems)
     return Finding("health", not problems, text, fix, ExitCode.NOT_SET_UP if not status.machines else ExitCode.FAILED)
 

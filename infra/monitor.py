@@ -18,6 +18,7 @@ from infra import http, shapes, smoke
 from infra.app import checks_of
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
+from infra.plural import counted
 from infra.session import Session
 from infra.shapes import Status
 from infra.smoke import Expected, Ready
@@ -152,7 +153,7 @@ def check(session: Session) -> dict[str, Any]:
     if problems:
         session.console.result(answer)
         raise Exit(f"{session.app}: {'; '.join(problems)}", code=int(ExitCode.FAILED))
-    session.console.line(f"{session.app}: {len(seen)} machine(s) ready, v{status.version}")
+    session.console.line(f"{session.app}: {counted(len(seen), 'machine')} ready, v{status.version}")
     return answer
 
 

@@ -12,6 +12,7 @@ from infra import fly_toml, shapes
 from infra import regions as all_regions
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
+from infra.plural import counted
 from infra.session import Session, quoted
 from infra.task import ExitCode
 
@@ -164,7 +165,7 @@ def spread(session: Session, now: Mapping[str, int], wanted: Mapping[str, int]) 
     """Make the numbers so, one region a call: given several, flyctl fills the first one. More first, then fewer."""
     changes = {region: number for region, number in wanted.items() if number != now.get(region, 0)}
     for region, number in sorted(changes.items(), key=lambda change: change[1] < now.get(change[0], 0)):
-        with session.console.progress(f"{region}: {number} machine(s)"):
+        with session.console.progress(f"{region}: {counted(number, 'machine')}"):
             session.fly.text("scale count", str(number), f"--region={region}", "--yes", app=session.app)
     if session.dry_run:
         return {}

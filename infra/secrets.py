@@ -14,6 +14,7 @@ from infra import credentials, deploy, github, import_lines, ledger, shapes, smo
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import wrong_use
 from infra.fly_task import fly_task
+from infra.plural import counted
 from infra.record import Issued
 from infra.session import Session, quoted
 from infra.shapes import Machine, Secret
@@ -247,7 +248,7 @@ def roll_out(session: Session, new: New, token: str) -> None:
             "`./dev logs` shows what the machines say",
             code=int(ExitCode.FAILED),
         )
-    session.done("secrets", f"{len(machines)} machine(s) run with {' and '.join(new.secrets)}")
+    session.done("secrets", f"{counted(len(machines), 'machine')} now with {' and '.join(new.secrets)}")
 
 
 def push_to_machines(session: Session) -> None:
@@ -314,10 +315,10 @@ def _new(
     anything = not (keys_file or tokens_file)
     keys = tokens = ""
     if keys_file or anything:
-        question = "New Poe keys (empty: leave them)" * anything
+        question = "New Poe keys, or Enter to leave them" * anything
         keys = credentials.given(session, KEYS, keys_file, "--keys-file", question)
     if tokens_file or anything:
-        question = "New access tokens (empty: leave them)" * anything
+        question = "New access tokens, or Enter to leave them" * anything
         tokens = credentials.given(session, TOKENS, tokens_file, "--tokens-file", question)
     if not keys.strip() and not tokens.strip():
         raise wrong_use(f"nothing new: give --keys-file, --tokens-file, or set {KEYS} or {TOKENS}")

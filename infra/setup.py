@@ -31,6 +31,7 @@ from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.github import Github, GithubError
+from infra.plural import counted
 from infra.record import Drawer
 from infra.refusal import Refusal
 from infra.secrets import New
@@ -302,7 +303,9 @@ def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Va
     missing = KEYS not in found.names
     if not (missing or wishes.keys_file or needed):
         return None
-    text = credentials.given(session, KEYS, wishes.keys_file, "--keys-file", "Poe keys (poe.com/api/keys)" * missing)
+    text = credentials.given(
+        session, KEYS, wishes.keys_file, "--keys-file", "Poe keys, made at poe.com/api/keys" * missing
+    )
     if text.strip():
         return credentials.checked_keys(session, text)
     if missing:
@@ -341,14 +344,15 @@ def _steps(
         f"set primary_region = {wishes.region} in fly.toml": _region_changes(session, wishes, found),
         f"send {' and '.join(new.secrets)}": bool(new.secrets),
         "allocate a shared IPv4 and an IPv6, both free": not (found.kinds & V4 and found.kinds & V6),
-        f"deploy {wishes.image or 'this folder'} in {wishes.region}": not found.settled(wishes.image),
+        f"deploy {wishes.image or 'this folder, built on Fly,'} in {wishes.region}": not found.settled(wishes.image),
         "restart the machines with the new secrets": found.settled(wishes.image) and _pending(found, new),
-        f"scale to {wishes.machines} machine(s)": wishes.machines not in (0, running) and wishes.machines + running > 1,
+        f"scale to {counted(wishes.machines, 'machine')}": wishes.machines not in (0, running)
+        and wishes.machines + running > 1,
         f"ask for a certificate for {wishes.host}": bool(wishes.host) and wishes.host not in found.hosts,
         "make a deploy token for continuous deployment": deploying.due,
         f"store {', '.join(stored)} at GitHub ({github.environment_of(app)})": bool(stored),
         f"set {github.APP} = {named} at GitHub ({github.environment_of(app)})": bool(named),
-        f"revoke {len(deploying.outdated)} earlier deploy token(s)": bool(deploying.outdated),
+        f"revoke {counted(len(deploying.outdated), 'earlier deploy token')}": bool(deploying.outdated),
     }
     return tuple(step for step, wanted in steps.items() if wanted)
 
@@ -379,7 +383,10 @@ def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
             session.fly.json("apps create", session.app, f"--org={found.organization}")
         except FlyError as failed:
             if failed.refusal is Refusal.TAKEN:
-                raise wrong_use(f"the name {session.app} is somebody else's; choose another with --app NAME") from None
+                raise wrong_use(
+                    f"the name {session.app} is somebody else's; nothing was made. Write another into fly.toml "
+                    '(app = "NAME"), or give --app NAME to every task'
+                ) from None
             raise
         session.done("app", f"{session.app} created in {found.organization}")
     if _region_changes(session, wishes, found):
@@ -450,7 +457,7 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
     elif drawer.deploy_token():
         path = drawer.deploy_token_file.relative_to(session.folder)
         session.console.say(
-            f"GitHub: {found.github_reason}; the deploy token is in {path}, for the secret FLY_API_TOKEN"
+            f"GitHub deploys nothing yet ({found.github_reason}): its secret FLY_API_TOKEN waits in {path}"
         )
 
 
@@ -483,10 +490,14 @@ def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> di
         shown = credentials.bare(made) if made and not os.environ.get("CI") else "YOUR-ACCESS-TOKEN"
         session.console.line()
         session.console.line(f"Base URL  {base}")
-        session.console.secret(f"Token     {shown}" + (f"   (kept in {where})" if where else ""))
+        session.console.secret(f"Token     {shown if made else 'one of those that were given: Fly shows none again'}")
+        if where:
+            session.console.line(f"Kept in   {where}")
         session.console.line()
         session.console.secret(
             f"curl -N {base}/chat/completions -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' "
             """-d '{"model":"claude-haiku-4.5","stream":true,"messages":[{"role":"user","content":"Say hello"}]}'"""
         )
+        session.console.say("")
+        session.console.say("`./dev doctor` says whether all is well, `./dev --list` what else there is.")
     return {"app": session.app, "base_url": base, "host": wishes.host or None, "token_file": where or None}

@@ -110,14 +110,16 @@ ASK = """
 
 
 def test_a_question_is_answered_and_a_secret_is_not_echoed(root: Path) -> None:
-    shown = on_terminal(root, ASK, [("Go on? [y/N]: ", "y"), ("Keys: ", "s3cret-value")])
+    shown = on_terminal(root, ASK, [("Go on? [y/N]: ", "y"), ("Keys (stays hidden as you type): ", "s3cret-value")])
     assert "GOT True 12" in shown
     assert "s3cret" not in shown
 
 
 @pytest.mark.parametrize("typed", ["n", "", "nein"])
 def test_anything_but_yes_is_no(root: Path, typed: str) -> None:
-    assert "GOT False 0" in on_terminal(root, ASK, [("Go on? [y/N]: ", typed), ("Keys: ", "")])
+    assert "GOT False 0" in on_terminal(
+        root, ASK, [("Go on? [y/N]: ", typed), ("Keys (stays hidden as you type): ", "")]
+    )
 
 
 def test_without_a_terminal_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def test_a_good_image_is_out_on_every_machine(running: Desk) -> None:
     assert running.writes() == [
         f"deploy --ha=false --image={NEXT} --strategy=rolling --yes --smoke-checks=false --dns-checks=false --app={APP}"
     ]
-    assert ended.line == f"deploy: v3 runs on 2 machine(s): {NEXT}"
+    assert ended.line == f"deploy: v3 runs on 2 machines: {NEXT}"
 
 
 def test_the_answer_for_scripts_names_the_release_before(running: Desk) -> None:
@@ -429,7 +429,7 @@ def test_a_machine_that_somebody_runs_by_hand_beside_the_releases_undoes_nothing
     monkeypatch.setattr(Fly, "status", more)
     ended = running.run("deploy", "--image", NEXT)
     assert ended.code == 0, ended.err
-    assert ended.line == f"deploy: v3 runs on 2 machine(s): {NEXT}"
+    assert ended.line == f"deploy: v3 runs on 2 machines: {NEXT}"
     assert running.run("secrets", "--yes", "--keys-file", running.write("keys", KEYS)).code == 0
 
 
@@ -778,4 +778,4 @@ def test_more_machines_than_before_are_told(running: Desk, monkeypatch: pytest.M
     monkeypatch.setattr(Fly, "deploy", twice)
     ended = running.run("deploy", "--image", NEXT)
     assert ended.code == 0
-    assert "there were 2 machine(s), now there are 3; `./dev scale.count --machines N` sets it" in ended.err
+    assert "2 machines before, now 3; `./dev scale.count --machines N` sets it" in ended.err

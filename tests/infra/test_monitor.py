@@ -156,7 +156,7 @@ def test_each_kind_of_token_has_its_scheme(token: str, header: str, monkeypatch:
 
 def test_cron_hears_nothing_but_good(running: Desk) -> None:
     ended = running.run("monitor.check")
-    assert (ended.code, ended.err, ended.out) == (0, "", f"{APP}: 1 machine(s) ready, v1\n")
+    assert (ended.code, ended.err, ended.out) == (0, "", f"{APP}: 1 machine ready, v1\n")
 
 
 @pytest.mark.parametrize(

@@ -29,20 +29,24 @@ NEW = {
     "setup: which organisation": Question(
         ("setup",), "Which organisation (org-0, org-1): ", environ={"POE_API_KEYS": KEYS}, organizations=2
     ),
-    "setup: the Poe keys": Question(("setup",), "Poe keys (poe.com/api/keys): "),
-    "setup: go on": Question(("setup",), "Go on? [y/N]: ", (("Poe keys (poe.com/api/keys): ", KEYS),)),
+    "setup: the Poe keys": Question(("setup",), "Poe keys, made at poe.com/api/keys (stays hidden as you type): "),
+    "setup: go on": Question(
+        ("setup",), "Go on? [y/N]: ", (("Poe keys, made at poe.com/api/keys (stays hidden as you type): ", KEYS),)
+    ),
 }
 RUNNING = {
-    "secrets: the keys": Question(("secrets",), "New Poe keys (empty: leave them): "),
+    "secrets: the keys": Question(("secrets",), "New Poe keys, or Enter to leave them (stays hidden as you type): "),
     "secrets: the tokens": Question(
-        ("secrets",), "New access tokens (empty: leave them): ", (("New Poe keys (empty: leave them): ", ALICE),)
+        ("secrets",),
+        "New access tokens, or Enter to leave them (stays hidden as you type): ",
+        (("New Poe keys, or Enter to leave them (stays hidden as you type): ", ALICE),),
     ),
     "secrets: go on": Question(
         ("secrets",),
         "[y/N]: ",
         (
-            ("New Poe keys (empty: leave them): ", ALICE),
-            ("New access tokens (empty: leave them): ", f"team:{NEXT_TOKEN}"),
+            ("New Poe keys, or Enter to leave them (stays hidden as you type): ", ALICE),
+            ("New access tokens, or Enter to leave them (stays hidden as you type): ", f"team:{NEXT_TOKEN}"),
         ),
     ),
     "secrets.remove": Question(("secrets.remove", "--name", "OLD"), "[y/N]: "),
@@ -95,7 +99,10 @@ def nothing_happens(shell: Shell, question: Question, key: str) -> None:
 
 
 def test_answers_on_a_terminal_set_everything_up(shell: Shell) -> None:
-    seen = shell.typed("setup", answers=[("Poe keys (poe.com/api/keys): ", KEYS), ("Go on? [y/N]: ", "y")])
+    seen = shell.typed(
+        "setup",
+        answers=[("Poe keys, made at poe.com/api/keys (stays hidden as you type): ", KEYS), ("Go on? [y/N]: ", "y")],
+    )
     assert seen.code == 0, seen.lines
     assert len(shell.state["apps"][APP]["machines"]) == 1
     assert [line for line in seen.lines if line.startswith("Base URL")]

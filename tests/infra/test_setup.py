@@ -83,7 +83,7 @@ def test_a_ci_job_is_told_where_the_token_is_and_not_what_it_is(desk: Desk) -> N
     assert ended.code == 0
     token = (desk.folder / ".poe-proxy" / f"{APP}.access-token").read_text().strip().partition(":")[2]
     assert token not in ended.out
-    assert f"kept in .poe-proxy/{APP}.access-token" in ended.out
+    assert f"Kept in   .poe-proxy/{APP}.access-token" in ended.out
 
 
 def test_twice_is_as_good_as_once(either: Desk) -> None:
@@ -256,7 +256,7 @@ def test_a_renewal_is_asked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> 
     desk.forget()
     ended = desk.run("setup")
     assert (ended.code, ended.line) == (2, "nothing was changed")
-    assert "revoke 1 earlier deploy token(s)" in ended.err
+    assert "revoke 1 earlier deploy token" in ended.err
     assert desk.writes() == []
 
 
@@ -330,7 +330,7 @@ def test_without_a_login_at_github_it_says_so(desk: Desk) -> None:
     desk.gh = {"login": False, "environments": {}}
     ended = fresh(desk)
     assert ended.code == 0
-    assert "GitHub: gh auth: You are not logged into any GitHub hosts" in ended.err
+    assert "GitHub deploys nothing yet (gh auth: You are not logged into any GitHub hosts" in ended.err
 
 
 def test_secrets_that_are_there_are_sent_again_only_from_files(desk: Desk) -> None:
@@ -443,7 +443,7 @@ def test_for_scripts_it_names_the_file_and_not_the_token(desk: Desk) -> None:
 WRONG = {
     "unknown region": (["--region", "xyz"], {}, 2, "'xyz' is no region"),
     "retired region": (["--region", "hkg"], {}, 2, "region hkg was retired by Fly; its replacement is sin"),
-    "taken name": (["--app", TAKEN[0]], {}, 2, "somebody else's; choose another with --app NAME"),
+    "taken name": (["--app", TAKEN[0]], {}, 2, "somebody else's; nothing was made. Write another into fly.toml"),
     "bad name": (["--app", "Not_A_Name"], {}, 2, "'Not_A_Name' is no app name"),
     "leading dash": (["--app=-x"], {}, 2, "'-x' is no app name"),
     "expired token": ([], {"FLY_API_TOKEN": "expired"}, 3, "run `flyctl auth login`"),
