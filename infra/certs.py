@@ -81,7 +81,7 @@ def remove(session: Session, host: str = "") -> dict[str, str]:
     if host not in hosts(session):
         session.console.line(f"{session.app} has no certificate for {host}")
         return {"removed": ""}
-    if not session.console.confirm(f"Give up {host}? Callers who use it will be refused", yes=session.yes):
+    if not session.console.confirm(f"Give up {host}, and refuse callers who use it?", yes=session.yes):
         raise wrong_use("nothing was changed")
     session.fly.text("certs remove", host, "--yes", app=session.app)
     session.done("certs", f"{host} is removed; its DNS records are yours to take away")
@@ -111,7 +111,7 @@ def ensure(session: Session, host: str, known: Collection[str]) -> dict[str, Any
     answer = looked_up(session, host) if asked else session.fly.json("certs add", host, app=session.app)
     if answer is None:
         return None
-    session.done("certs", f"{host} is asked for")
+    session.done("certs", f"a certificate for {host} {'was asked for before' if asked else 'is asked for'}")
     show(session, answer)
     return summary(answer)
 
@@ -172,14 +172,16 @@ def show(session: Session, answer: Mapping[str, Any]) -> None:
         end = ends(answer)
         session.console.point("ok", host, f"the certificate is there{f' until {end[:10]}' if end else ''}")
         return
-    session.console.point("open", host, str(answer.get("status") or "not issued yet"), "make these DNS records")
     rows = [(each.kind, each.name, each.value) for each in missing(answer)]
-    session.console.table(
-        ("KIND", "NAME", "VALUE"), rows, "all DNS records are there; the certificate takes a few minutes"
-    )
+    then = f"make these DNS records, then `./dev certs.check --host {host}`"
+    if not rows:
+        then = f"all DNS records are there; give it some minutes, then `./dev certs.check --host {host}`"
+    session.console.point("open", host, str(answer.get("status") or "not issued yet"), then)
+    if rows:
+        session.console.table(("KIND", "NAME", "VALUE"), rows)
     alias = (answer.get("dns_requirements") or {}).get("cname")
     if alias and any(kind in ("A", "AAAA") for kind, _, _ in rows):
-        session.console.line(f"(or, for a name below a domain, one CNAME to {alias} in place of A and AAAA)")
+        session.console.line(f"A subdomain may have one CNAME to {alias} instead of A and AAAA.")
     for problem in answer.get("validation_errors") or ():
         session.console.point("failed", host, str(problem.get("message", "")), str(problem.get("remediation") or ""))
 

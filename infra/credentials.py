@@ -26,6 +26,8 @@ LARGEST_FILE_BYTES = 1 << 20
 SHORTEST_TOKEN = 16
 """Shorter ones are placeholders; the service takes none."""
 TENANT = "owner"
+NOT_A_VALUE = re.compile(r"^[ \t]*(#|(?:export[ \t]+)?[A-Z][A-Z_]+=)", re.MULTILINE)
+"""How a line begins that was meant for a shell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,10 @@ def text_of_file(name: str, flag: str) -> str:
         raise wrong_use(f"{flag} {name}: larger than 1 MiB")
     if not text.strip():
         raise wrong_use(f"{flag} {name}: it is empty")
+    if mistaken := NOT_A_VALUE.search(text):
+        line = text.count("\n", 0, mistaken.start(1)) + 1
+        what = "a comment" if mistaken[1].startswith("#") else "an assignment"
+        raise wrong_use(f"{flag} {name}: line {line} is {what}; only VALUE or NAME:VALUE can stand there")
     return text
 
 

@@ -325,7 +325,7 @@ def _back(session: Session, before: Before, found: list[str], *, cut_off: bool) 
         if _untouched(session, before, cut_off=cut_off):
             session.drawer.forget_before()
             raise Exit(f"{reason}. Nothing was changed: v{release.version} serves ({release.image})", code=1)
-        session.console.say(f"{reason}; going back to v{release.version}")
+        session.console.say(f"the deployment of {session.app} failed; going back to v{release.version}")
         tried = max((each.release for each in _machines(session)), default=0)
         with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
             _run_deploy(session, [f"--image={release.image}"], "rolling", earlier.configuration(before, Path(folder)))

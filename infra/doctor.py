@@ -149,7 +149,7 @@ def _tools(session: Session) -> Finding:
     try:
         answer = session.fly.json("version")
     except FlyError as failed:
-        return Finding("tools", False, str(failed.message), "install flyctl", ExitCode.NOT_SET_UP)
+        return Finding("tools", False, str(failed.message), code=ExitCode.NOT_SET_UP)
     if problem := flyctl_problem(answer):
         return Finding("tools", False, problem, "flyctl version upgrade", ExitCode.NOT_SET_UP)
     missing = [name for name in ("git", "gh") if shutil.which(name) is None]
@@ -256,7 +256,7 @@ def _poe(session: Session) -> Finding:
         f"{os.environ.get('POE_BASE_URL') or default}/v1/models", seconds=session.fly.seconds_left(HTTP_SECONDS)
     )
     good = 200 <= answer.status < 500
-    return Finding("Poe", good, "answers" if good else str(answer), "" if good else "is there a way to the network?")
+    return Finding("Poe", good, "answers" if good else str(answer), "" if good else "check the network")
 
 
 def _drift(session: Session, status: Status) -> Finding:
@@ -289,7 +289,7 @@ def differences(wanted: Mapping[str, Any], running: Mapping[str, Any], path: str
             for one, another in zip(mine, its, strict=True):
                 found += differences(one, another, f"{name}.")
         elif not _alike(value, other):
-            found.append(f"{name} is {_brief(other)} and {_brief(value)} in fly.toml")
+            found.append(f"{name} is {_brief(other)}, and {_brief(value)} in fly.toml")
     return found
 
 
@@ -319,5 +319,5 @@ def _seconds_or_megabytes(value: object) -> float:
 
 
 def _brief(value: object) -> str:
-    text = "not set" if value is None else str(value)
+    text = "not set" if value is None else fly_toml.shown(value)
     return text if len(text) <= 60 else text[:60] + "…"

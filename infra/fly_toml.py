@@ -192,9 +192,12 @@ def _extent(lines: list[str], table: str) -> tuple[int, int]:
 
 
 def _written(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int) else f'"{value}"'
+    return shown(value) if isinstance(value, int) else f'"{value}"'
+
+
+def shown(value: object) -> str:
+    """A value as TOML spells it, strings without their quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def write(path: Path, text: str) -> None:

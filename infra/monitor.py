@@ -243,6 +243,7 @@ def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequen
     session.console.line(f"{app} · v{status.version} · https://{status.hostname}")
     session.console.line(f"  https://fly.io/apps/{app}/monitoring   logs and machines")
     session.console.line(f"  https://fly-metrics.net/d/fly-app/fly-app?var-app={app}   Fly's dashboard")
+    session.console.line()
     told = {each.machine: each for each in seen}
     session.console.table(
         ("MACHINE", "REGION", "STATE", "CHECKS", "VERSION", "KEYS"),
@@ -252,6 +253,7 @@ def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequen
         ],
         "no machine",
     )
+    session.console.line()
     problems = {row.problem for row in rows}
     if len(rows) > 1 and len(problems) == 1 and all(row.value is None for row in rows):
         session.console.line(f"no metrics: {problems.pop()}")

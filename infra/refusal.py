@@ -60,7 +60,7 @@ _KNOWN: tuple[tuple[str, Refusal, str], ...] = (
         r"no such host|dial tcp|connection refused|connection reset|network is unreachable|i/o timeout|tls handshake"
         r"|proxyconnect|\beof\b|deadline exceeded",
         Refusal.UNREACHABLE,
-        "is there a way to the network? Then run the same task again",
+        "check the network, then run the same task again",
     ),
     (r"\b429\b|rate limit|too many requests", Refusal.BUSY, "wait a minute and run the same task again"),
     (
@@ -69,6 +69,7 @@ _KNOWN: tuple[tuple[str, Refusal, str], ...] = (
         "Fly's API has trouble (status.flyio.net); run the same task again",
     ),
 )
+_LOGIN_HINT = re.compile(r"\.? Please log ?in with 'flyctl auth login'", re.IGNORECASE)  # as the step says
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), refusal, step) for pattern, refusal, step in _KNOWN)
 _ERROR = re.compile(r"^(?:Error|error|panic|✘):?\s*(.*)$", re.MULTILINE)
 
@@ -78,7 +79,7 @@ def told(stderr: str, stdout: str, code: int) -> tuple[Refusal, str]:
     sentence = _sentence(stderr) or _sentence(stdout) or f"ended with exit code {code} and without a word"
     for pattern, refusal, step in _PATTERNS:
         if pattern.search(sentence):
-            return refusal, f"{sentence}; {step}"
+            return refusal, f"{_LOGIN_HINT.sub('', sentence)}; {step}"
     return Refusal.OTHER, sentence
 
 

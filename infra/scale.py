@@ -38,7 +38,8 @@ def show(session: Session) -> dict[str, Any]:
         "no machine yet",
     )
     told = service_of(session)
-    session.console.table(("FLY.TOML", ""), list(told.items()))
+    session.console.line()
+    session.console.table(("IN FLY.TOML", "VALUE"), [(name, fly_toml.shown(value)) for name, value in told.items()])
     return {
         "groups": [
             {"name": each.name, "machines": each.count, "memory_mb": each.memory, "regions": dict(each.regions)}
@@ -133,9 +134,8 @@ def auto(session: Session, min: str = "", soft: int = 0, hard: int = 0) -> dict[
         raise wrong_use("nothing to change: give --min, --soft or --hard")
     edit(session, changes)
     told = service_of(session)
-    session.done(
-        "fly.toml", f"{', '.join(f'{name} {value}' for name, value in told.items())}; `./dev deploy` puts it in force"
-    )
+    values = ", ".join(f"{name} {fly_toml.shown(value)}" for name, value in told.items())
+    session.done("fly.toml", f"{values}; `./dev deploy` puts it in force")
     return told
 
 
@@ -156,7 +156,7 @@ def shares(total: int, where: Sequence[str]) -> dict[str, int]:
 
 def _confirm_fewer(session: Session, now: Mapping[str, int], wanted: Mapping[str, int]) -> None:
     fewer = {region: number - wanted.get(region, 0) for region, number in now.items() if number > wanted.get(region, 0)}
-    question = f"Take machines away ({_places(fewer)})? Their open streams are cut at once"
+    question = f"Take machines away ({_places(fewer)}), which cuts their open streams at once?"
     if fewer and not session.console.confirm(question, yes=session.yes):
         raise wrong_use("nothing was changed")
 
@@ -252,7 +252,10 @@ def _limit_changes(session: Session, soft: int, hard: int) -> list[tuple[str, st
     new_soft = soft or fly_toml.number(limits.get("soft_limit", 20))
     new_hard = hard or fly_toml.number(limits.get("hard_limit", most))
     if soft < 0 or hard < 0 or not new_soft <= new_hard <= most:
-        raise wrong_use(f"--soft {new_soft:g} --hard {new_hard:g}: 0 < soft ≤ hard ≤ MAX_STREAMS ({most:g})")
+        raise wrong_use(
+            f"--soft {new_soft:g} --hard {new_hard:g}: soft is at least 1 and at most hard, and hard at most "
+            f"MAX_STREAMS, which is {most:g}"
+        )
     given = {"soft_limit": soft, "hard_limit": hard}
     return [("http_service.concurrency", key, value) for key, value in given.items() if value]
 

@@ -82,6 +82,8 @@ def rotate(
         new = _new(session, known, keys_file, tokens_file, grace_seconds)
         names = " and ".join(new.secrets)
         deploy.tell_gap(session, status.machines)
+        if session.console.shows:
+            _tell_what(session, new, known)
         if not session.console.confirm(
             f"Send {names} to {session.app} and restart its machines one by one?", yes=session.yes
         ):
@@ -119,7 +121,7 @@ def check_secrets(session: Session) -> list[dict[str, str]]:
     for name, problem, fix in found:
         session.console.point("failed", name, problem, fix)
     if not found:
-        session.console.point("ok", "secrets", "all that the service needs are there, and in use")
+        session.console.point("ok", "secrets", "all that the service needs is there and in use")
     elif not session.dry_run:
         session.console.result([{"name": name, "problem": problem, "fix": fix} for name, problem, fix in found])
         raise Exit(None, code=int(ExitCode.DRIFT))
@@ -186,7 +188,7 @@ def drift(session: Session, found: Sequence[Secret]) -> list[tuple[str, str, str
             problems.append((each.name, "is no setting of the service", f"./dev secrets.remove --name {each.name}"))
         elif each.name in env:
             problems.append((each.name, "stands in fly.toml's env too, where it has no effect", "take it out of one"))
-        if each.waits:
+        if each.waits and each.name in known:
             problems.append((each.name, f"is {each.status.lower()}: not all machines run with it", "./dev deploy"))
     return problems
 
@@ -280,8 +282,8 @@ def in_grace(known: Sequence[Issued] | None, new: Values, grace_seconds: float) 
     """What goes on beside the new tokens; refuses to end without notice what nobody here knows (None)."""
     if known is None and grace_seconds:
         raise Exit(
-            "the tokens in use are not known here, so that they would end at once: `./dev secrets` takes them by "
-            "--old-tokens-file F, or ends them by --grace 0",
+            "the tokens in use are not known here, so they would end at once: give them by --old-tokens-file F, "
+            "or end them by --grace 0",
             code=int(ExitCode.NOT_SET_UP),
         )
     return kept_tokens(known or (), new.issued, grace_seconds, time.time())
@@ -325,6 +327,18 @@ def _new(
     checked = credentials.checked_tokens(tokens) if tokens.strip() else None
     kept = in_grace(known, checked, grace_seconds) if checked is not None else ()
     return New(credentials.checked_keys(session, keys) if keys.strip() else None, checked, kept)
+
+
+def _tell_what(session: Session, new: New, known: Sequence[Issued] | None) -> None:
+    """Say by their names what is sent, and what becomes of the tokens of before."""
+    for name, values in new.given.items():
+        session.console.say(f"{name}: {values.names}")
+    if new.kept:
+        last = max(each.ends or 0 for each in new.kept)
+        when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(last))
+        session.console.say(f"{counted(len(new.kept), 'earlier token')}: good until {when}")
+    elif new.tokens is not None and known != ():
+        session.console.say("earlier tokens that are not among these end as each machine restarts")
 
 
 def _machines(session: Session) -> tuple[Machine, ...]:

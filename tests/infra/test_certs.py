@@ -33,7 +33,9 @@ def test_a_name_is_asked_for_once(running: Desk) -> None:
         ["TXT", f"_fly-ownership.{HOST}", "app-d4735e3"],
     ]
     assert f"one CNAME to d4735e3.{APP}.fly.dev" in first.out
-    assert running.run("certs.add", "--host", HOST).code == 0
+    assert f"make these DNS records, then `./dev certs.check --host {HOST}`" in first.out
+    again = running.run("certs.add", "--host", HOST)
+    assert (again.code, again.line) == (0, f"certs: a certificate for {HOST} was asked for before")
     assert len(running.calls("certs add")) == 1
 
 
@@ -63,6 +65,8 @@ def test_only_what_is_missing_is_told(running: Desk, seen: dict[str, Any], missi
     issue(running, dns=seen)
     told = running.run("certs.check", "--host", HOST, "--json").json
     assert [each["type"] for each in told[0]["missing"]] == missing
+    shown = running.run("certs.check", "--host", HOST).out
+    assert ("all DNS records are there" in shown, "make these DNS records" in shown) == (not missing, bool(missing))
 
 
 def test_an_owner_who_is_known_has_nothing_to_prove(running: Desk) -> None:

@@ -308,9 +308,9 @@ def test_what_differs_is_named() -> None:
         "http_service": {"force_https": False},
     }
     assert doctor.differences(wanted, running) == [
-        "kill_timeout is 5s and 300s in fly.toml",
-        "metrics is [] and [{'port': 1}] in fly.toml",
-        "http_service.force_https is False and True in fly.toml",
+        "kill_timeout is 5s, and 300s in fly.toml",
+        "metrics is [], and [{'port': 1}] in fly.toml",
+        "http_service.force_https is false, and true in fly.toml",
     ]
 
 

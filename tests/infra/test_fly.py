@@ -216,10 +216,14 @@ QUERY = "failed to get app: failed to run query ($appName: String!) { app(name: 
         (f'Error: {QUERY}: Could not find App "x"\n', Refusal.NO_APP, 'Could not find App "x"; `./dev setup` makes it'),
         (f"Error: {QUERY}: server returned a non-200 status code: 401", Refusal.NO_LOGIN, "run `flyctl auth login`"),
         (f"Error: {QUERY}: server returned a non-200 status code: 500", Refusal.BROKEN, "status.flyio.net"),
-        ("Error: no access token available. Please login with 'flyctl auth login'", Refusal.NO_LOGIN, "FLY_API_TOKEN"),
+        (
+            "Error: no access token available. Please login with 'flyctl auth login'",
+            Refusal.NO_LOGIN,
+            "available; run `flyctl auth login`, or put",
+        ),
         ("Error: failed to list VMs: x (Request ID: 01AB-nrt) (Trace ID: 1)", Refusal.OTHER, "failed to list VMs: x"),
         ("Error: You hit a Fly API error with request ID: 1: 429", Refusal.BUSY, "wait a minute"),
-        ('Error: Post "https://api.machines.dev": dial tcp: no such host', Refusal.UNREACHABLE, "way to the network"),
+        ('Error: Post "https://api.machines.dev": dial tcp: no such host', Refusal.UNREACHABLE, "check the network"),
         ("Error: Validation failed: Name has already been taken", Refusal.TAKEN, "choose another name with --app"),
         (
             'Error: failed to fetch an image or build from source: could not find image "x"',

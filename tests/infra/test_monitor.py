@@ -78,7 +78,7 @@ def test_the_watch_outlives_a_moment_without_a_network(running: Desk, monkeypatc
     monkeypatch.setattr(time, "sleep", lambda _: running.fault("status", next(looks)))
     ended = running.run("monitor", "--watch")
     assert (ended.code, len(running.calls("status"))) == (3, 4)
-    assert "no such host; is there a way to the network?" in ended.out
+    assert "no such host; check the network" in ended.out
     assert "status.flyio.net" in ended.out
     assert "run `flyctl auth login`" in ended.line
 

@@ -88,7 +88,7 @@ def test_no_stream_is_cut_without_a_question(
     monkeypatch.setattr("infra.console.Console.ask", ask)
     ended = running.run(*words)
     assert (ended.code, ended.line, running.writes()) == (2, "nothing was changed", [])
-    assert asked == [f"Take machines away ({fewer})? Their open streams are cut at once [y/N]"]
+    assert asked == [f"Take machines away ({fewer}), which cuts their open streams at once? [y/N]"]
 
 
 def test_other_regions_take_over_all_machines(running: Desk) -> None:
@@ -125,7 +125,10 @@ def test_the_limits_are_the_services_own_where_fly_toml_says_so(running: Desk) -
     path = running.folder / "fly.toml"
     path.write_text(path.read_text().replace("[env]\n", '[env]\nMAX_STREAMS = "500"\n'))
     ended = running.run("scale.auto", "--hard", "600")
-    assert (ended.code, ended.line) == (2, "--soft 200 --hard 600: 0 < soft ≤ hard ≤ MAX_STREAMS (500)")
+    assert (ended.code, ended.line) == (
+        2,
+        "--soft 200 --hard 600: soft is at least 1 and at most hard, and hard at most MAX_STREAMS, which is 500",
+    )
     assert running.run("scale.auto", "--hard", "500").code == 0
 
 
@@ -162,9 +165,9 @@ def test_what_fly_makes_something_else_of_is_drift(running: Desk, monkeypatch: p
         (["scale.auto", "--min", "many"], "--min 'many' is neither off nor a number"),
         (["scale.auto", "--min", "0"], "no deployment can be tested, and the alerts take the silence for an outage"),
         (["scale.auto", "--min", "00"], "--min 0 would stop the last machine: a quiet stream is cut"),
-        (["scale.auto", "--soft", "900", "--hard", "800"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
-        (["scale.auto", "--hard", "5000"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
-        (["scale.auto", "--soft=-1"], "0 < soft ≤ hard ≤ MAX_STREAMS (2000)"),
+        (["scale.auto", "--soft", "900", "--hard", "800"], "and hard at most MAX_STREAMS, which is 2000"),
+        (["scale.auto", "--hard", "5000"], "and hard at most MAX_STREAMS, which is 2000"),
+        (["scale.auto", "--soft=-1"], "and hard at most MAX_STREAMS, which is 2000"),
     ],
 )
 def test_wrong_use_is_one_line_and_changes_nothing(running: Desk, words: list[str], line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import time
 from hashlib import sha256
@@ -96,6 +97,24 @@ def test_without_grace_a_leaked_token_ends_at_once(running: Desk) -> None:
     assert value(running, "ACCESS_TOKENS") == f"team:{NEXT_TOKEN}"
 
 
+def test_what_is_sent_is_told_by_its_names_and_what_becomes_of_the_earlier_tokens(running: Desk) -> None:
+    both = [
+        "--keys-file",
+        running.write("k", f"carol:{CAROL}"),
+        "--tokens-file",
+        running.write("t", f"new:{NEXT_TOKEN}"),
+    ]
+    for grace, told in (
+        ("0", "earlier tokens that are not among these end as each machine restarts"),
+        ("2h", r"1 earlier token: good until 20\d\d-\d\d-\d\d \d\d:\d\d UTC"),
+    ):
+        ended = running.run("secrets", "--dry-run", "--grace", grace, *both)
+        assert "carol" not in ended.out
+        ended = running.run("secrets", "--grace", grace, *both)  # nobody can be asked: it ends at the question
+        assert ended.code == 2
+        assert re.search(f"^POE_API_KEYS: carol\nACCESS_TOKENS: new\n{told}$", ended.err, re.MULTILINE), ended.err
+
+
 def test_a_second_rotation_does_not_lengthen_the_first_ones_grace(running: Desk) -> None:
     assert (
         running.run("secrets", "--yes", "--grace", "1h", "--tokens-file", running.write("t", f"team:{NEXT_TOKEN}")).code
@@ -122,7 +141,7 @@ def test_grace_for_tokens_that_nobody_remembers_needs_the_old_file(running: Desk
     new = running.write("new", f"team:{NEXT_TOKEN}")
     ended = running.run("secrets", "--yes", "--tokens-file", new)
     assert ended.code == 3
-    assert "takes them by --old-tokens-file F, or ends them by --grace 0" in ended.line
+    assert "give them by --old-tokens-file F, or end them by --grace 0" in ended.line
     assert running.writes() == []
     ended = running.run(
         "secrets", "--yes", "--tokens-file", new, "--old-tokens-file", running.write("old", f"team:{TOKEN}")
@@ -206,6 +225,13 @@ def test_a_key_file_that_is_no_text(running: Desk) -> None:
     assert running.run("secrets", "--yes", "--keys-file", str(path)).line.endswith("no UTF-8 text")
     path.write_bytes(b" \n")
     assert running.run("secrets", "--yes", "--keys-file", str(path)).line.endswith("it is empty")
+    for text, what in (
+        ("# mine\nabc", "line 1 is a comment"),
+        ("a:b\nexport POE_API_KEYS=abc", "line 2 is an assignment"),
+    ):
+        path.write_text(text)
+        line = running.run("secrets", "--yes", "--keys-file", str(path)).line
+        assert line.endswith(f"{what}; only VALUE or NAME:VALUE can stand there")
     path.write_bytes(b"x" * ((1 << 20) + 1))
     assert running.run("secrets", "--yes", "--keys-file", str(path)).line.endswith("larger than 1 MiB")
 
@@ -284,7 +310,7 @@ def test_the_list_shows_names_and_digests_only(running: Desk) -> None:
 
 def test_check_is_content_with_what_setup_made(running: Desk) -> None:
     ended = running.run("secrets.check")
-    assert (ended.code, ended.out) == (0, "ok      secrets        all that the service needs are there, and in use\n")
+    assert (ended.code, ended.out) == (0, "ok      secrets        all that the service needs is there and in use\n")
 
 
 def test_check_finds_drift(running: Desk) -> None:
@@ -302,7 +328,6 @@ def test_check_finds_drift(running: Desk) -> None:
         ("ACCESS_TOKENS", "is not on Fly"),
         ("POE_API_KEYS", "is staged"),
         ("OPENAI_KEY", "is no setting of the service"),
-        ("OPENAI_KEY", "is staged"),
         ("PORT", "stands in fly.toml's env too, where it has no effect"),
         ("PORT", "is staged"),
     }
