@@ -68,7 +68,10 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
             raise wrong_use("nothing was changed")
         token = tried_token(session, before.machines)
         earlier.keep(session, before, release.image, goal=release.version)
-        _run_deploy(session, ["--ha=false", f"--image={release.image}"], "rolling")
+        try:
+            _run_deploy(session, ["--ha=false", f"--image={release.image}"], "rolling")
+        except FlyError as failed:
+            raise FlyError(failed.refusal, f"{failed.message}{_way_back(before, release)}") from None
         expected = Expected(release.image, token=token, keys=False)
         found = [] if session.dry_run else _problems(session, expected, before.newest)
         if found:
@@ -77,6 +80,13 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
         _settled(session)
         session.done("rollback", f"v{release.version} serves again ({release.image})")
         return {"app": session.app, "version": release.version, "image": release.image}
+
+
+def _way_back(before: Before, tried: Release) -> str:
+    """How to undo a rollback that did not go through; empty where nothing else served."""
+    if before.release is None or before.release.version == tried.version:
+        return ""
+    return f"; `./dev rollback --to v{before.release.version}` puts back what served"
 
 
 def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strategy: str, token: str) -> dict[str, Any]:

@@ -230,12 +230,13 @@ def days_left(text: str) -> float | None:
 
 
 def _health(session: Session, status: Status) -> Finding:
-    problems = monitor.machine_problems(
-        status, monitor.health(session, status, answer=session.fly.seconds_left(HTTP_SECONDS))
-    )
-    text = "; ".join(problems) or f"{counted(len(status.machines), 'machine')} ready"
-    fix = ("./dev deploy" if not status.machines else "./dev logs") * bool(problems)
-    return Finding("health", not problems, text, fix, ExitCode.NOT_SET_UP if not status.machines else ExitCode.FAILED)
+    seen = monitor.health(session, status, answer=session.fly.seconds_left(HTTP_SECONDS))
+    problems = monitor.machine_problems(status, seen)
+    lost = max((each.lost_keys for each in seen), key=len, default="")
+    text = "; ".join(problems) or f"{counted(len(status.machines), 'machine')} ready{f', but {lost}' if lost else ''}"
+    fix = "./dev deploy" if not status.machines else "./dev secrets" if lost else "./dev logs" if problems else ""
+    code = ExitCode.FAILED if status.machines else ExitCode.NOT_SET_UP
+    return Finding("health", not (problems or lost), text, fix, code)
 
 
 def _clock(session: Session) -> Finding:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from infra import credentials, http, waiting
 from infra.http import Answer
+from infra.plural import counted
 from infra.session import Session
 from infra.shapes import Machine, same_image
 
@@ -45,6 +46,12 @@ class Ready:
     image: str = ""
     keys: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+
+    @property
+    def lost_keys(self) -> str:
+        """What to say of keys that will not work again by themselves; empty where there are none."""
+        lost = {state: count for state, count in self.keys.items() if state in LOST}
+        return f"of {counted(sum(self.keys.values()), 'Poe key')}: {_counts(lost)}" if any(lost.values()) else ""
 
     @property
     def key_trouble(self) -> str:

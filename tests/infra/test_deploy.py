@@ -707,6 +707,15 @@ def test_rollback_asks_first(running: Desk) -> None:
     assert running.writes() == []
 
 
+def test_a_rollback_that_goes_wrong_tells_the_way_back(running: Desk) -> None:
+    running.change(lambda state: state["sick_images"].append(f"{GOOD}-old"))
+    ended = running.run("rollback", "--yes")
+    assert ended.code == 1
+    assert ended.line.endswith("; `./dev rollback --to v2` puts back what served")
+    assert running.run("rollback", "--to", "v2", "--yes").code == 0
+    assert images(running) == {GOOD}
+
+
 def test_rollback_without_an_earlier_image(desk: Desk) -> None:
     assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS).code == 0
     ended = desk.run("rollback", "--yes")

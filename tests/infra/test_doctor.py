@@ -89,7 +89,10 @@ ILLS: dict[str, tuple[Callable[[State], Any], int, str, str]] = {
         lambda s: s["apps"][APP]["machines"][0].update(state="stopped"), 1, "health", "./dev logs"
     ),
     "no machine": (lambda s: s["apps"][APP].update(machines=[]), 3, "health", "./dev deploy"),
-    "a dry key": (lambda s: s.update(ready={IMAGE: {"keys": {"dry": 2}}}), 1, "health", "./dev logs"),
+    "dry keys": (lambda s: s.update(ready={IMAGE: {"keys": {"dry": 2}}}), 1, "health", "./dev secrets"),
+    "a revoked key": (
+        lambda s: s.update(ready={IMAGE: {"keys": {"usable": 1, "revoked": 1}}}), 1, "health", "./dev secrets"
+    ),
     "another size": (resized, 4, "drift", "./dev deploy"),
     "a failed release": (lambda s: s["apps"][APP]["releases"][-1].update(status="failed"), 4, "drift", "./dev deploy"),
 }  # fmt: skip
@@ -103,6 +106,14 @@ def test_an_ill_is_found_with_its_cure(running: Desk, ill: str) -> None:
     assert ended == code, told
     assert (told[name]["good"], told[name]["fix"]) == (False, cure)
     assert told[name]["text"]
+
+
+def test_keys_that_are_lost_are_counted_and_those_that_rest_are_not(running: Desk) -> None:
+    keys = {"usable": 1, "limited": 1, "revoked": 1}
+    running.change(lambda state: state.update(ready={IMAGE: {"keys": keys}}))
+    assert found(running)[1]["health"]["text"] == "1 machine ready, but of 3 Poe keys: 1 revoked"
+    running.change(lambda state: state.update(ready={IMAGE: {"keys": {**keys, "revoked": 0}}}))
+    assert found(running)[1]["health"]["good"]
 
 
 def test_a_digest_behind_a_name_is_no_other_image(running: Desk) -> None:
