@@ -217,7 +217,8 @@ def _tokens(session: Session) -> Finding:
         if days is not None and days < TOKEN_WARNING_DAYS:
             text = f"{each.name} has ended" if days < 0 else f"{each.name} ends in {counted(round(days), 'day')}"
             return Finding("deploy token", False, text, "./dev setup makes a new one")
-    return Finding("deploy token", True, ", ".join(each.name for each in alive) or "none")
+    told = [each.name + (f" until {each.ends[:10]}" if days_left(each.ends) is not None else "") for each in alive]
+    return Finding("deploy token", True, ", ".join(told) or "none")
 
 
 def days_left(text: str) -> float | None:

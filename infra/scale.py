@@ -105,7 +105,7 @@ def vm(session: Session, size: str = "", memory: int = 0) -> dict[str, Any]:
         raise wrong_use("nothing was changed")
     with session.alone():
         edit(session, [("vm", "size", size), ("vm", "memory", f"{memory}mb")])
-        session.done("fly.toml", f"[[vm]] is {size} with {memory} MB")
+        session.done("fly.toml", f"[[vm]] is {size} with {memory} MB; commit it")
         try:
             with session.console.progress(f"restarting the machines as {size} with {memory} MB"):
                 session.fly.text("scale vm", size, f"--vm-memory={memory}", app=session.app)
@@ -135,7 +135,7 @@ def auto(session: Session, min: str = "", soft: int = 0, hard: int = 0) -> dict[
     edit(session, changes)
     told = service_of(session)
     values = ", ".join(f"{name} {fly_toml.shown(value)}" for name, value in told.items())
-    session.done("fly.toml", f"{values}; `./dev deploy` puts it in force")
+    session.done("fly.toml", f"{values}; commit it, and `./dev deploy` puts it in force")
     return told
 
 

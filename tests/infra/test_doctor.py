@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -106,6 +107,10 @@ def test_an_ill_is_found_with_its_cure(running: Desk, ill: str) -> None:
     assert ended == code, told
     assert (told[name]["good"], told[name]["fix"]) == (False, cure)
     assert told[name]["text"]
+
+
+def test_a_deploy_token_is_told_with_its_end(running: Desk) -> None:
+    assert re.search(r" until \d{4}-\d\d-\d\d$", found(running)[1]["deploy token"]["text"])
 
 
 def test_keys_that_are_lost_are_counted_and_those_that_rest_are_not(running: Desk) -> None:

@@ -181,7 +181,8 @@ def test_wrong_use_is_one_line_and_changes_nothing(running: Desk, words: list[st
 
 def test_the_size_is_kept_in_fly_toml_too(running: Desk) -> None:
     """Else the next deployment would undo it."""
-    assert running.run("scale.vm", "--size", "shared-cpu-2x", "--yes").code == 0
+    ended = running.run("scale.vm", "--size", "shared-cpu-2x", "--yes")
+    assert (ended.code, "with 512 MB; commit it" in ended.err) == (0, True)
     assert toml(running)["vm"] == [{"size": "shared-cpu-2x", "memory": "512mb"}]
     assert [machine["memory"] for machine in running.app["machines"]] == [512]
     assert running.run("scale.vm", "--memory", "1024", "--yes").code == 0
