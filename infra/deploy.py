@@ -392,8 +392,21 @@ def _chosen(before: Before, wanted: int) -> Release:
         return release
     if before.release is not None and before.tried and not before.serves(before.machines):
         return before.release
-    for release in listed:
+    for release in reversed(_line(listed)):
         # A deployment that was cut short leaves a mix: what only some machines run is an earlier image as well.
-        if release.complete and release.image and not all(shapes.same_image(release.image, each) for each in running):
+        if not all(shapes.same_image(release.image, image) for image in running):
             return release
-    raise Exit("there is no earlier release with another image", code=int(ExitCode.NOT_SET_UP))
+    raise Exit(
+        "there is no earlier release with another image; `./dev rollback --to vN` takes any of `./dev releases`",
+        code=int(ExitCode.NOT_SET_UP),
+    )
+
+
+def _line(listed: Sequence[Release]) -> list[Release]:
+    """The releases that led to the newest, oldest first: one that returns to an earlier image undoes those between."""
+    line: list[Release] = []
+    for release in reversed(listed):
+        if release.complete and release.image:
+            again = (place for place, each in enumerate(line) if shapes.same_image(each.image, release.image))
+            line = [*line[: next(again, len(line))], release]
+    return line

@@ -40,6 +40,15 @@ class Github:
         """The app that the environment's variable names; empty for none. Raises `GithubError`."""
         return next((each["value"] for each in self._listed("variable", "name", "value") if each["name"] == APP), "")
 
+    def about(self) -> str:
+        """The app that the workflows deploy there: of production fly.toml's, unless told; empty for none."""
+        return self.app() or (self.session.config.app if self.environment == "production" else "")
+
+    def held(self, secrets: Mapping[str, str]) -> Mapping[str, str]:
+        """Those of these values that it has some of. Raises `GithubError`."""
+        names = self.names()
+        return {name: value for name, value in secrets.items() if name in names}
+
     def store(self, secrets: Mapping[str, str], app: str = "") -> bool:
         """Put the secrets, and the app's name if any, into the environment, which is made where it is missing.
 
@@ -104,20 +113,35 @@ def environment_of(app: str) -> str:
 
 
 def refresh(session: Session, drawer: Drawer, secrets: Mapping[str, str]) -> None:
-    """Give GitHub the new values too, where `setup` stored the earlier ones; says so where it cannot."""
-    if not drawer.record().environment or os.environ.get("GITHUB_ACTIONS"):
+    """Give GitHub the new values too, where `setup` stored the earlier ones, here or elsewhere; says if it cannot."""
+    if os.environ.get("GITHUB_ACTIONS"):
         return
+    ours = bool(drawer.record().environment)
     found, reason = find(session)
     try:
         if found is not None:
-            found.store(secrets)
-            if not session.dry_run:
-                ledger.stored(drawer, secrets)
-            session.done("github", f"{', '.join(secrets)} stored in the environment {found.environment}")
-            return
+            reason = _refreshed(session, drawer, found, secrets if ours else found.held(secrets))
     except GithubError as problem:
         reason = str(problem)
-    session.console.say(f"GitHub still has the earlier values ({reason}): store {', '.join(secrets)} there yourself")
+    if reason and (ours or found is not None):
+        session.console.say(
+            f"GitHub still has the earlier values ({reason}): store {', '.join(secrets)} there yourself"
+        )
+
+
+def _refreshed(session: Session, drawer: Drawer, found: Github, secrets: Mapping[str, str]) -> str:
+    """Store these values; why not, where the environment has come to be another app's."""
+    if not secrets:
+        return ""
+    if (other := found.about()) != session.app:
+        return (
+            f"its environment {found.environment} is about {other or 'no app'}" if drawer.record().environment else ""
+        )
+    found.store(secrets)
+    if not session.dry_run:
+        ledger.stored(drawer, secrets)
+    session.done("github", f"{', '.join(secrets)} stored in the environment {found.environment}")
+    return ""
 
 
 def _is_missing(problem: GithubError) -> bool:

@@ -47,7 +47,7 @@ def sending(session: Session, found: Sequence[Secret], tokens: Sequence[Issued],
     record = session.drawer.record()
     sent_keys = digest_of(keys.text) if keys else ""
     names = [name for name, sent in ((KEYS, keys), (TOKENS, tokens)) if sent]
-    behind = tuple(dict.fromkeys([*record.behind, *names])) if record.environment else ()
+    behind = tuple(dict.fromkeys([*record.behind, *names]))
     _keep(
         session,
         replace(record, sending=tuple(tokens), sending_keys=sent_keys, seen=_seen(digests(found)), behind=behind),

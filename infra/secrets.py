@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from invoke import Exit
 
 from infra import credentials, deploy, github, import_lines, ledger, shapes, smoke, waiting
 from infra.credentials import KEYS, TOKENS, Values
-from infra.fly import wrong_use
+from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.plural import counted
 from infra.record import Issued
@@ -205,7 +206,13 @@ def stage(session: Session, new: New, before: Sequence[Secret]) -> tuple[Secret,
     for value in new.secrets.values():
         session.redact.add(value)
     ledger.sending(session, before, new.issued, new.keys)
-    session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
+    try:
+        session.fly.text("secrets import", "--stage", app=session.app, stdin=lines)
+    except FlyError:
+        # Whether it arrived is best asked now: later, what somebody else sends could pass for it.
+        with contextlib.suppress(FlyError):
+            ledger.settle(session, ledger.listed(session))
+        raise
     if session.dry_run:
         return ()
     found = _arrived(session, new, before)
@@ -245,8 +252,9 @@ def roll_out(session: Session, new: New, token: str) -> None:
         machines = deploy.wait_healthy(session)
         found = smoke.problems(session, machines, Expected(token=token))
     if found:
+        untested = "`./dev rollback` takes back an image that was never tested, " if session.drawer.before() else ""
         raise Exit(
-            f"the new secrets are in use, but: {'; '.join(found)}. Give better ones to `./dev secrets`; "
+            f"the new secrets are in use, but: {'; '.join(found)}. {untested}`./dev secrets` takes better ones, "
             "`./dev logs` shows what the machines say",
             code=int(ExitCode.FAILED),
         )

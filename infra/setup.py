@@ -445,7 +445,8 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
     deploy_token.revoke(session, plan.deploying.outdated)
     if session.dry_run:
         return
-    if behind := drawer.record().behind:
+    record = drawer.record()
+    if behind := [name for name in record.behind if record.environment or name in found.github_names]:
         why = f" ({found.github_reason})" if found.github_reason else ""
         session.console.say(
             f"GitHub still has the earlier {' and '.join(behind)}{why}: `./dev secrets` with a file sets both"

@@ -292,8 +292,6 @@ def test_a_rollback_that_was_cut_short_half_way_goes_on_to_where_it_was_going(
     ended = running.run("rollback", "--yes")
     assert (ended.code, ended.line) == (0, f"rollback: v2 serves again ({GOOD})")
     assert images(running) == {GOOD}
-    assert running.run("rollback", "--yes").code == 0
-    assert images(running) == {NEXT}
 
 
 def test_a_bad_deployment_after_a_rollback_that_was_cut_short_goes_back_to_what_served(
@@ -672,6 +670,26 @@ def test_rollback_takes_the_newest_other_image(running: Desk) -> None:
     assert ended.line == f"rollback: v1 serves again ({GOOD}-old)"
 
 
+def test_rollback_does_not_take_what_was_undone(running: Desk) -> None:
+    """At Fly that release went through like any other."""
+    running.change(lambda state: state.update(ready={BAD: {"http": 503}}))
+    assert running.run("deploy", "--image", BAD).code == 1
+    assert [each["status"] for each in running.app["releases"]] == ["complete"] * 4
+    assert running.run("rollback", "--yes").code == 0
+    assert images(running) == {f"{GOOD}-old"}
+
+
+def test_rollback_again_goes_further_back(running: Desk) -> None:
+    assert running.run("deploy", "--image", NEXT).code == 0
+    for image in (GOOD, f"{GOOD}-old"):
+        assert running.run("rollback", "--yes").code == 0
+        assert images(running) == {image}
+    ended = running.run("rollback", "--yes")
+    assert (ended.code, "there is no earlier release with another image" in ended.line) == (3, True)
+    assert running.run("rollback", "--to", "v3", "--yes").code == 0
+    assert images(running) == {NEXT}
+
+
 def test_rollback_to_a_release(running: Desk) -> None:
     assert running.run("deploy", "--image", NEXT).code == 0
     assert running.run("rollback", "--to", "v1", "--yes").code == 0
@@ -719,7 +737,8 @@ def test_a_rollback_that_goes_wrong_tells_the_way_back(running: Desk) -> None:
 def test_rollback_without_an_earlier_image(desk: Desk) -> None:
     assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS).code == 0
     ended = desk.run("rollback", "--yes")
-    assert (ended.code, ended.line) == (3, "there is no earlier release with another image")
+    assert ended.code == 3
+    assert ended.line.startswith("there is no earlier release with another image; `./dev rollback --to vN` takes")
 
 
 @pytest.mark.parametrize("words", [["deploy", "--image", NEXT], ["secrets", "--yes", "--keys-file", "KEYS"]])

@@ -286,6 +286,64 @@ def test_githubs_copies_follow(desk: Desk) -> None:
     assert "GitHub still has the earlier values" in ended.err
 
 
+def test_githubs_copies_follow_what_another_clone_sends(desk: Desk) -> None:
+    """One that knows nothing of who stored them."""
+    desk.gh = {"login": True, "environments": {}}
+    assert desk.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+    for kept in (desk.folder / ".poe-proxy").iterdir():
+        kept.unlink()
+    desk.gh["trouble"] = True
+    ended = desk.run("secrets", "--yes", POE_API_KEYS=f"bob:{BOB}")
+    assert ended.code == 0
+    assert "GitHub still has the earlier values (gh secret: HTTP 500" in ended.err
+    assert "GitHub still has the earlier POE_API_KEYS" not in desk.run("setup", "--yes").err  # it cannot be asked
+    del desk.gh["trouble"]
+    assert "GitHub still has the earlier POE_API_KEYS" in desk.run("setup", "--yes").err
+    assert desk.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}").code == 0
+    assert desk.gh["environments"]["production"]["POE_API_KEYS"] == f"carol:{CAROL}"
+
+
+def test_githubs_environment_is_another_apps_by_now(desk: Desk) -> None:
+    """Two apps of one folder, both without `-staging`: the last that was set up has the environment."""
+    desk.gh = {"login": True, "environments": {}}
+    assert desk.run("setup", "--yes", POE_API_KEYS=KEYS).code == 0
+    assert desk.run("setup", "--yes", "--app", "another-app", POE_API_KEYS=f"bob:{BOB}").code == 0
+    assert desk.gh["variables"] == {"production": {"FLY_APP": "another-app"}}
+    ended = desk.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}")
+    assert ended.code == 0
+    assert "GitHub still has the earlier values (its environment production is about another-app)" in ended.err
+    assert desk.gh["environments"]["production"]["POE_API_KEYS"] == f"bob:{BOB}"
+
+
+def test_github_without_copies_gets_none(desk: Desk) -> None:
+    assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS).code == 0
+    desk.gh = {"login": True, "environments": {"production": {}}}
+    assert desk.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}").code == 0
+    assert desk.gh["environments"] == {"production": {}}
+
+
+def test_an_import_without_an_answer_is_looked_up_at_once(running: Desk) -> None:
+    """What somebody else sends later must not pass for it."""
+    running.fault("secrets import", "500")
+    assert running.run("secrets", "--yes", "--tokens-file", running.write("t", f"team:{NEXT_TOKEN}")).code == 1
+    assert kept(running)["sending"] == kept(running)["staged"] == []
+    running.fault("secrets import", "lost")
+    assert running.run("secrets", "--yes", "--tokens-file", running.write("t", f"team:{NEXT_TOKEN}")).code == 1
+    assert [each["digest"] for each in kept(running)["staged"]] == [digest(NEXT_TOKEN), digest(TOKEN)]
+
+
+def test_an_image_that_was_never_tested_is_told_when_new_secrets_do_not_mend_it(running: Desk) -> None:
+    image = f"registry.fly.io/{APP}:bad"
+    running.kill_at = 6
+    with pytest.raises(Killed):
+        running.run("deploy", "--image", image)
+    running.kill_at = 0
+    assert {machine["image"] for machine in running.app["machines"]} == {image}
+    running.change(lambda state: state.update(ready={image: {"http": 503}}))
+    ended = running.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}")
+    assert (ended.code, "`./dev rollback` takes back an image that was never tested" in ended.line) == (1, True)
+
+
 def test_a_dry_run_sends_nothing_and_remembers_nothing(running: Desk) -> None:
     before = kept(running)
     ended = running.run("secrets", "--dry-run", "--tokens-file", running.write("t", f"team:{NEXT_TOKEN}"))
