@@ -92,6 +92,8 @@ def vm(session: Session, size: str = "", memory: int = 0) -> dict[str, Any]:
 
     Runs: flyctl scale vm
     """
+    if not size and not memory:
+        raise wrong_use("nothing to change: give --size or --memory")
     size = size or str((session.config.values.get("vm") or [{}])[0].get("size", ""))
     if size not in SIZES:
         raise wrong_use(f"--size {quoted(size)} is none of {', '.join(SIZES)}")

@@ -119,7 +119,8 @@ def refuses(session: Session, token: str) -> bool:
 
 
 def _patiently(ask_once: Callable[[], Ready], seconds: float) -> Ready:
-    return waiting.until(ask_once, lambda seen: not seen.problem, seconds)
+    """Ask until all is well; keys that are lost do not come back while somebody waits."""
+    return waiting.until(ask_once, lambda seen: seen.problem in ("", seen.key_trouble), seconds)
 
 
 def _ask_one(session: Session, machine: Machine, expected: Expected, seconds: float) -> Ready:

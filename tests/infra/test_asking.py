@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from infra import http, waiting
+from infra import http, smoke, waiting
+from infra.smoke import Ready
 
 
 class Clock:
@@ -119,3 +120,14 @@ def test_a_body_that_does_not_come_is_no_answer(url: str, path: str) -> None:
 @pytest.mark.parametrize("body", [b"<html>", b"", b"\xff", b"[" * 200_000])
 def test_no_json_is_none(body: bytes) -> None:
     assert http.Answer(200, body).json() is None
+
+
+def test_lost_keys_are_not_waited_for() -> None:
+    asked: list[Ready] = []
+
+    def ask() -> Ready:
+        asked.append(Ready("m1", "nrt", keys={"dry": 2}, problem="no Poe key is usable (2 dry)"))
+        return asked[-1]
+
+    assert smoke._patiently(ask, 2.0).problem == "no Poe key is usable (2 dry)"
+    assert len(asked) == 1

@@ -158,6 +158,7 @@ def test_what_fly_makes_something_else_of_is_drift(running: Desk, monkeypatch: p
         (["scale.count"], "--machines N is missing or not from 1 to 50"),
         (["scale.count", "--machines", "0"], "`./dev destroy` removes the app"),
         (["scale.count", "--machines=-1"], "--machines N is missing or not from 1 to 50"),
+        (["scale.vm"], "nothing to change: give --size or --memory"),
         (["scale.vm", "--size", "huge"], "--size 'huge' is none of shared-cpu-1x"),
         (["scale.vm", "--size", "shared-cpu-1x", "--memory", "300"], "is not from 256 to 2048 in steps of 256"),
         (["scale.vm", "--size", "shared-cpu-1x", "--memory", "4096"], "is not from 256 to 2048 in steps of 256"),
