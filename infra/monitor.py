@@ -37,26 +37,39 @@ REFUSED = " (this token may not read metrics; `flyctl tokens create readonly {}`
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A row of the table: what it is called, the query, the labels that name its values, and their unit."""
+    """Rows of the table: what they are called, the query, the labels that name their values, and the values' unit.
+
+    `state` is the label that is the answer itself, where the value says no more than that it is so.
+    """
 
     name: str
     query: str
     labels: tuple[str, ...] = ()
     unit: str = ""
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An answer: a number, or why there is none."""
+    """An answer: a number or a state, or why there is neither; `of` is what the number is of."""
 
     name: str
     value: float | None
     unit: str = ""
     problem: str = ""
+    of: str = ""
+    state: str = ""
+
+    @property
+    def full_name(self) -> str:
+        """The name with everything that tells it from others."""
+        return " ".join(filter(None, (self.name, self.of, self.state)))
 
     @property
     def shown(self) -> str:
-        """The number with its unit."""
+        """The number with its unit, or the state."""
+        if self.state:
+            return self.state
         if self.value is None:
             return self.problem
         return (
@@ -89,9 +102,11 @@ def questions(app: str) -> tuple[Question, ...]:
             f"sum by (key, result) (increase(poe_proxy_upstream_attempts_total{{{chosen}}}[{WINDOW}]))",
             ("key", "result"),
         ),
-        Question("key", f"max by (key, state) (poe_proxy_key_state{{{chosen}}}) == 1", ("key", "state")),
+        Question("key", f"max by (key, state) (poe_proxy_key_state{{{chosen}}}) == 1", ("key",), state="state"),
         Question("points", f"min by (key) (poe_proxy_key_points{{{chosen}}})", ("key",)),
-        Question("edge 5xx", f'sum(increase(fly_edge_http_responses_count{{{chosen},status=~"5.."}}[{WINDOW}]))'),
+        Question(
+            "5xx at Fly's edge", f'sum(increase(fly_edge_http_responses_count{{{chosen},status=~"5.."}}[{WINDOW}]))'
+        ),
     )
 
 
@@ -225,17 +240,18 @@ def ask(organization: str, question: Question, token: str) -> list[Row]:
         found = [_row(question, each) for each in body["data"]["result"]]
     except (LookupError, TypeError, ValueError):
         return [Row(question.name, None, problem="Prometheus: an answer that nobody expected")]
-    return sorted(found, key=lambda row: row.name) or [Row(question.name, None, problem="no data")]
+    return sorted(found, key=lambda row: row.full_name) or [Row(question.name, None, problem="no data")]
 
 
 def _row(question: Question, series: Mapping[str, Any]) -> Row:
-    labels = [str(series["metric"].get(label, "?")) for label in question.labels]
+    labels = series["metric"]
+    of = ", ".join(str(labels.get(label, "?")) for label in question.labels)
+    state = str(labels.get(question.state, "?")) if question.state else ""
     value = float(series["value"][1])
-    name = " ".join([question.name, *labels])
     if math.isfinite(value):
-        return Row(name, value, question.unit)
+        return Row(question.name, value, question.unit, of=of, state=state)
     # No number at all, or a quantile beyond the largest bucket.
-    return Row(name, None, problem="no data" if math.isnan(value) else "more than is measured")
+    return Row(question.name, None, problem="no data" if math.isnan(value) else "more than is measured", of=of)
 
 
 def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequence[Row]) -> None:
@@ -258,7 +274,8 @@ def _print(session: Session, status: Status, seen: Sequence[Ready], rows: Sequen
     if len(rows) > 1 and len(problems) == 1 and all(row.value is None for row in rows):
         session.console.line(f"no metrics: {problems.pop()}")
     else:
-        session.console.table((f"LAST {WINDOW}", ""), [(row.name, row.shown) for row in rows], "")
+        head = (f"IN THE LAST {WINDOW.removesuffix('m')} MINUTES", "OF", "")
+        session.console.table(head, [(row.name, row.of, row.shown) for row in rows], "")
 
 
 def _told(one: Ready | None, seen: Sequence[Ready]) -> tuple[str, str]:
@@ -277,5 +294,5 @@ def _answer(status: Status, seen: Sequence[Ready], rows: Sequence[Row]) -> dict[
             {"id": each.machine, "version": each.version, "keys": dict(each.keys), "problem": each.problem}
             for each in seen
         ],
-        "metrics": [{"name": row.name, "value": row.value, "problem": row.problem} for row in rows],
+        "metrics": [{"name": row.full_name, "value": row.value, "problem": row.problem} for row in rows],
     }

@@ -32,7 +32,7 @@ def test_it_shows_links_machines_and_a_table(running: Desk) -> None:
     assert "2 usable" in shown
     rows = [line.split() for line in shown.splitlines()]
     assert ["requests", "ok", "42"] in rows
-    assert ["key", "alice", "usable", "42"] in rows
+    assert ["key", "alice", "usable"] in rows
     assert running.calls() == [f"status --json --app={APP}"]
 
 
@@ -97,7 +97,7 @@ def test_the_logins_token_is_shown_nowhere(running: Desk, monkeypatch: pytest.Mo
     monkeypatch.setattr(fake_flyctl, "_token", lambda _: "token-of-the-login")
     monkeypatch.delenv("FLY_API_TOKEN")
     shown = running.run("monitor").out
-    assert "requests ***" in shown
+    assert re.search(r"requests +\*{3}", shown)
     assert "token-of-the-login" not in shown
 
 
