@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from invoke import Exit
 
-from infra import doctor
 from infra.record import Drawer
 from infra.session import Session
 from infra.shapes import DeployToken
@@ -82,5 +81,4 @@ def revoke(session: Session, outdated: Sequence[str]) -> None:
 
 
 def _lasts(token: DeployToken) -> bool:
-    left = doctor.days_left(token.ends)
-    return left is None or left >= DAYS_LEFT
+    return token.days_left is None or token.days_left >= DAYS_LEFT

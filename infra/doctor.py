@@ -25,8 +25,6 @@ from infra.session import Session
 from infra.shapes import Status
 from infra.task import ExitCode
 
-OLDEST_FLYCTL = (0, 4, 40)
-"""Certificates answer in today's shape since the spring of 2026."""
 LARGEST_SKEW_SECONDS = 5.0
 ANSWER_SECONDS = 4.0
 HTTP_SECONDS = 3.0
@@ -70,15 +68,6 @@ def doctor(session: Session) -> list[dict[str, Any]]:
         order = (ExitCode.NOT_SET_UP, ExitCode.FAILED, ExitCode.DRIFT)
         raise Exit(None, code=int(next(code for code in order if code in codes)))
     return answer
-
-
-def flyctl_problem(answer: Mapping[str, Any]) -> str:
-    """What is wrong with flyctl's version; empty for nothing. One built by hand shows the day as its version."""
-    version = str(answer.get("Version", ""))
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    if found is None or tuple(map(int, found.groups())) >= OLDEST_FLYCTL:
-        return ""
-    return f"flyctl {version} is older than {'.'.join(map(str, OLDEST_FLYCTL))}"
 
 
 def _looked(session: Session) -> list[Finding]:
@@ -150,7 +139,7 @@ def _tools(session: Session) -> Finding:
         answer = session.fly.json("version")
     except FlyError as failed:
         return Finding("tools", False, str(failed.message), code=ExitCode.NOT_SET_UP)
-    if problem := flyctl_problem(answer):
+    if problem := fly.version_problem(answer):
         return Finding("tools", False, problem, "flyctl version upgrade", ExitCode.NOT_SET_UP)
     missing = [name for name in ("git", "gh") if shutil.which(name) is None]
     more = f"; without {' and '.join(missing)}" if missing else ""
@@ -213,21 +202,12 @@ def _tokens(session: Session) -> Finding:
         return Finding("deploy token", True, f"cannot be seen with this login ({failed.refusal.name.lower()})")
     alive = [each for each in found if not each.revoked]
     for each in alive:
-        days = days_left(each.ends)
+        days = each.days_left
         if days is not None and days < TOKEN_WARNING_DAYS:
             text = f"{each.name} has ended" if days < 0 else f"{each.name} ends in {counted(round(days), 'day')}"
             return Finding("deploy token", False, text, "./dev setup makes a new one")
-    told = [each.name + (f" until {each.ends[:10]}" if days_left(each.ends) is not None else "") for each in alive]
+    told = [each.name + (f" until {each.ends[:10]}" if each.days_left is not None else "") for each in alive]
     return Finding("deploy token", True, ", ".join(told) or "none")
-
-
-def days_left(text: str) -> float | None:
-    """Days until a time as flyctl writes it (`2027-01-01 00:00:00 +0000 UTC`); None for what is none."""
-    found = re.match(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)", text)
-    if found is None:
-        return None
-    end = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
-    return (end - datetime.now(UTC)).total_seconds() / 86_400
 
 
 def _health(session: Session, status: Status) -> Finding:

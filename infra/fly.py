@@ -28,6 +28,8 @@ from infra.task import ExitCode
 MINUTES = 60.0
 SHORT_GRACE_SECONDS = 0.5
 LEAST_SECONDS = 0.1
+OLDEST = (0, 4, 40)
+"""Certificates answer in today's shape since the spring of 2026."""
 
 
 class Effect(enum.Enum):
@@ -201,6 +203,15 @@ class Fly:
             return FlyError(Refusal.TIMEOUT, f"flyctl {command} took too long and was stopped; run the same task again")
         refusal, line = told(self.redact(finished.stderr), self.redact(finished.stdout), finished.code)
         return FlyError(refusal, f"flyctl {command}: {line}")
+
+
+def version_problem(answer: Mapping[str, Any]) -> str:
+    """What is wrong with flyctl's version; empty for nothing. One built by hand shows the day as its version."""
+    version = str(answer.get("Version", ""))
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    if found is None or tuple(map(int, found.groups())) >= OLDEST:
+        return ""
+    return f"flyctl {version} is older than {'.'.join(map(str, OLDEST))}"
 
 
 def first_json(text: str) -> Any:

@@ -17,17 +17,16 @@ from infra import (
     credentials,
     deploy,
     deploy_token,
-    doctor,
-    earlier,
+    existing,
     github,
     ledger,
     regions,
     scale,
     secrets,
-    shapes,
     smoke,
 )
 from infra.credentials import KEYS, TOKENS, Values
+from infra.existing import Found
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.github import Github, GithubError
@@ -35,10 +34,8 @@ from infra.plural import counted
 from infra.record import Drawer
 from infra.refusal import Refusal
 from infra.secrets import New
-from infra.session import Session, quoted
-from infra.shapes import Release, Secret, Status
+from infra.session import Session
 from infra.smoke import Expected
-from infra.task import ExitCode
 
 GRACE_SECONDS = 86_400.0
 FIRST_REGION = "nrt"
@@ -57,44 +54,6 @@ class Wishes:
     image: str
     machines: int
     github: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What is there already. Without `status` there is no app, and everything else is empty."""
-
-    status: Status | None
-    organization: str
-    secrets: tuple[Secret, ...] = ()
-    releases: tuple[Release, ...] = ()
-    kinds: frozenset[str] = frozenset()
-    hosts: frozenset[str] = frozenset()
-    github: Github | None = field(default=None, repr=False)
-    github_names: frozenset[str] = frozenset()
-    github_reason: str = ""
-    github_app: str = ""
-    deploy_tokens: tuple[shapes.DeployToken, ...] = ()
-    untested: bool = False
-    removed: bool = False
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the secrets on Fly."""
-        return frozenset(each.name for each in self.secrets)
-
-    @property
-    def machines(self) -> tuple[shapes.Machine, ...]:
-        """The machines, if any."""
-        return self.status.machines if self.status else ()
-
-    def settled(self, image: str) -> bool:
-        """Whether the newest release went through, tested, on every machine, with the image that is asked for."""
-        return (
-            bool(self.machines and self.releases and self.releases[0].complete)
-            and not self.untested
-            and len({each.image for each in self.machines}) == 1
-            and (not image or shapes.same_image(self.machines[0].image, image))
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +103,7 @@ def setup(
     """
     wishes = _checked(session, Wishes(org, region, keys_file, tokens_file, host, image, machines, github))
     with session.alone():
-        found = _look(session, wishes)
+        found = existing.look(session, wishes.organization, wishes.host, github=wishes.github)
         drawer = session.drawer
         plan = _plan(session, wishes, found, drawer)
         _agree(session, plan)
@@ -175,79 +134,6 @@ def _checked(session: Session, wishes: Wishes) -> Wishes:
         raise wrong_use("only one file can be `-`, standard input")
     host = certs.checked_host(wishes.host) if wishes.host else ""
     return replace(wishes, region=region, host=host)
-
-
-def _look(session: Session, wishes: Wishes) -> Found:
-    """What is there. Tools and login first, since nothing can be asked without."""
-    with session.console.progress("looking at what is there"):
-        if problem := doctor.flyctl_problem(session.fly.json("version")):
-            raise Exit(f"{problem}; `flyctl version upgrade` gets the newest", code=int(ExitCode.NOT_SET_UP))
-        session.fly.json("auth whoami")
-        deploy.validate(session)
-        hub = _look_at_github(session) if wishes.github else {}
-        status = _status(session)
-        if status is None:
-            return Found(None, _organization(session, wishes.organization), **hub)
-        if wishes.organization not in ("", status.organization):
-            raise wrong_use(f"{session.app} belongs to {status.organization}, not to {wishes.organization}")
-        app = session.app
-        releases = shapes.releases(session.fly.json("releases", app=app))
-        secrets_there = _secrets(session)
-        removing = session.drawer.record().removing
-        return Found(
-            status,
-            status.organization,
-            secrets_there,
-            releases,
-            frozenset(each.kind for each in shapes.addresses(session.fly.json("ips list", app=app))),
-            certs.hosts(session) if wishes.host else frozenset(),
-            deploy_tokens=shapes.tokens(session.fly.text("tokens list", app=app)) if wishes.github else (),
-            untested=earlier.is_untested(session, releases),
-            removed=bool(removing) and removing not in {each.name for each in secrets_there},
-            **hub,
-        )
-
-
-def _look_at_github(session: Session) -> dict[str, Any]:
-    """The members of `Found` that are about GitHub. One that does not answer is none, with its reason."""
-    found, reason = github.find(session)
-    if found is None:
-        return {"github_reason": reason}
-    try:
-        return {"github": found, "github_names": found.names(), "github_app": found.app()}
-    except GithubError as problem:
-        return {"github_reason": str(problem)}
-
-
-def _secrets(session: Session) -> tuple[Secret, ...]:
-    found = ledger.listed(session)
-    ledger.settle(session, found)
-    return found
-
-
-def _status(session: Session) -> Status | None:
-    try:
-        return shapes.status(session.fly.json("status", app=session.app))
-    except FlyError as failed:
-        if failed.refusal is Refusal.NO_APP:
-            return None
-        raise
-
-
-def _organization(session: Session, wished: str) -> str:
-    """The organisation of a new app: the one asked for, the only one, or the one that somebody names."""
-    there = shapes.organizations(session.fly.json("orgs list"))
-    slugs = ", ".join(there) or "none"
-    if not wished and len(there) == 1:
-        return next(iter(there))
-    if not wished:
-        otherwise = f"give --org SLUG: {slugs}"
-        if session.yes or session.dry_run:
-            raise wrong_use(otherwise)
-        wished = session.console.ask(f"Which organisation ({slugs})", otherwise=otherwise)
-    if wished not in there:
-        raise wrong_use(f"--org {quoted(wished)}: this login knows {slugs}")
-    return wished
 
 
 def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Plan:

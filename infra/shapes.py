@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -122,6 +123,15 @@ class DeployToken:
     name: str
     ends: str
     revoked: str
+
+    @property
+    def days_left(self) -> float | None:
+        """Days until its end, of which flyctl writes `2027-01-01 00:00:00 +0000 UTC`; None where that is no time."""
+        found = re.match(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)", self.ends)
+        if found is None:
+            return None
+        end = datetime.fromisoformat(f"{found[1]}T{found[2]}+00:00")
+        return (end - datetime.now(UTC)).total_seconds() / 86_400
 
 
 def status(answer: Row) -> Status:

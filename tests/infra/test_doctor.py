@@ -342,4 +342,4 @@ def test_what_differs_is_named() -> None:
     ],
 )
 def test_how_old_flyctl_may_be(version: str, old: bool) -> None:
-    assert bool(doctor.flyctl_problem({"Version": version})) is old
+    assert bool(fly.version_problem({"Version": version})) is old

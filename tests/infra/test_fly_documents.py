@@ -28,11 +28,11 @@ def test_both_pages_show_the_same_and_are_built_alike(root: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_figures_are_true(root: Path, page: str) -> None:
-    from infra import deploy_token, doctor
+    from infra import deploy_token, doctor, fly
     from service.settings import Settings
 
     text = (root / page).read_text()
-    assert ".".join(map(str, doctor.OLDEST_FLYCTL)) in text
+    assert ".".join(map(str, fly.OLDEST)) in text
     assert f"{Settings().drain_timeout:g}" in text
     assert int(deploy_token.LIFE.removesuffix("h")) / 24 == 90
     assert "90" in text
