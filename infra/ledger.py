@@ -69,9 +69,10 @@ def rolled_out(session: Session) -> None:
         return
     drawer, now = session.drawer, time.time()
     record = drawer.record()
-    alive = tuple(each for each in record.next if each.ends is None or each.ends > now)
-    _keep(session, replace(record, issued=alive, staged=(), removing=""))
-    if record.staged and digest_of(drawer.access_token()) not in {each.digest for each in alive}:
+    # Those that have ended, too: where nothing else is left, it is known all the same what Fly has.
+    _keep(session, replace(record, issued=record.next, staged=(), removing=""))
+    alive = {each.digest for each in record.next if each.ends is None or each.ends > now}
+    if record.staged and digest_of(drawer.access_token()) not in alive:
         drawer.forget_access_token()
 
 

@@ -168,6 +168,13 @@ def test_a_token_in_its_grace_time_outlives_a_rotation_that_was_cut_short(runnin
     assert tokens(running) == [f"team:{each}" for each in (THIRD_TOKEN, digest(NEXT_TOKEN), digest(TOKEN))]
 
 
+def test_tokens_that_have_all_ended_are_no_unknown_ones(running: Desk) -> None:
+    ended = f"{digest(NEXT_TOKEN)}@2026-01-01T00:00Z"
+    assert rotate(running, ended, "--grace", "0").code == 0
+    assert rotate(running, THIRD_TOKEN).code == 0
+    assert tokens(running) == [f"team:{THIRD_TOKEN}"]
+
+
 def test_digests_that_fly_shows_late_are_waited_for(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     real, old = Fly.secrets_list, running.run("secrets.list", "--json").json
     late = iter([0])
