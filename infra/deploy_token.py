@@ -5,6 +5,7 @@ Fly shows a value once. It waits in a file of ours until GitHub has it, and only
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from infra.session import Session
 from infra.shapes import DeployToken
 
 NAME = "poe-proxy setup"
+"""How the names of all of them begin."""
 LIFE = "2160h"
 """90 days."""
 DAYS_LEFT = 14.0
@@ -40,36 +42,43 @@ def standing(drawer: Drawer, listed: Sequence[DeployToken], *, at_github: bool, 
     `at_github`: its environment has a deploy token's name. `unreachable`: it cannot be asked now.
     """
     record = drawer.record()
-    ours = tuple(each for each in listed if each.name == NAME and not each.revoked)
-    current = [each for each in ours if each.id not in (record.outdated or ())]
-    good = len(current) == 1 and _lasts(current[0])
-    waits = bool(drawer.deploy_token())
-    if not waits and ours and record.environment and unreachable:
+    alive = [each for each in listed if each.name.startswith(NAME) and not each.revoked]
+    mine = [each for each in alive if each.name in record.made]
+    newest = next((each for each in mine if each.name == record.made[-1]), None)
+    waits = newest is not None and bool(drawer.deploy_token())
+    if mine and not waits and record.environment and unreachable:
         return Standing(left_alone="the deploy token is GitHub's, which cannot be asked now; it is left alone")
-    if not waits and ours and not record.deploys:
+    if alive and not mine:
         return Standing(
             left_alone="a deploy token is there already, made elsewhere; it is left alone "
-            f"(`flyctl tokens revoke {ours[0].id}` ends it, and `./dev setup` then makes another)"
+            f"(`flyctl tokens revoke {alive[0].id}` ends it, and `./dev setup` then makes another)"
         )
     # The name alone says little: Terraform makes the secret, too, and a value may have been lost on its way.
-    stored = at_github and bool(record.environment) and record.deploys and record.outdated is None
-    due = not (good and (waits or stored))
-    outdated = tuple(each.id for each in ours if due or each not in current)
+    stored = at_github and bool(record.environment) and record.placed
+    due = newest is None or not _lasts(newest) or not (waits or stored)
+    outdated = tuple(each.id for each in mine if due or each is not newest)
     # Whoever GitHub had a token from deploys with it until GitHub has another.
     return Standing(due, waits and not due, () if record.environment and unreachable else outdated)
 
 
-def make(session: Session, drawer: Drawer, listed: Sequence[DeployToken]) -> None:
-    """Make one, and keep its value. What was there before is noted first: no list says which of two is which."""
+def make(session: Session, drawer: Drawer) -> None:
+    """Make one, and keep its value. Its name is noted first, so that a list tells it from all others."""
+    name = f"{NAME} {secrets.token_hex(3)}"
     if not session.dry_run:
-        before = tuple(each.id for each in listed if each.name == NAME)
-        drawer.keep(replace(drawer.record(), deploys=True, outdated=before))
+        record = drawer.record()
+        drawer.keep(replace(record, made=(*record.made, name), placed=False))
         drawer.forget_deploy_token()
-    answer = session.fly.json("tokens create deploy", f"--name={NAME}", f"--expiry={LIFE}", app=session.app)
+    answer = session.fly.json("tokens create deploy", f"--name={name}", f"--expiry={LIFE}", app=session.app)
     if answer is not None:
         session.redact.add(str(answer["token"]))
         drawer.keep_deploy_token(str(answer["token"]))
         session.done("deploy token", "made")
+
+
+def settled(drawer: Drawer) -> None:
+    """Remember that none but the newest is left."""
+    record = drawer.record()
+    drawer.keep(replace(record, made=record.made[-1:]))
 
 
 def revoke(session: Session, outdated: Sequence[str]) -> None:

@@ -45,9 +45,9 @@ class Record:
     `seen` are the digests that Fly showed of its secrets then; `elsewhere` says that somebody else has changed the
     tokens since. `removing` is the name of a secret on its way out.
 
-    `environment` is GitHub's that has our secrets, `behind` are the names of those whose values are newer on Fly;
-    `deploys` says that a deploy token was made from here; `outdated` are the ids of those that the one under way takes
-    the place of, None where none is under way.
+    `environment` is GitHub's that has our secrets, `behind` are the names of those whose values are newer on Fly.
+    `made` are the names of the deploy tokens that were made from here and not revoked, the newest last; `placed` says
+    that GitHub has that one.
     """
 
     issued: tuple[Issued, ...] = ()
@@ -60,8 +60,8 @@ class Record:
     removing: str = ""
     environment: str = ""
     behind: tuple[str, ...] = ()
-    deploys: bool = False
-    outdated: tuple[str, ...] | None = None
+    made: tuple[str, ...] = ()
+    placed: bool = False
 
     @property
     def next(self) -> tuple[Issued, ...]:
@@ -195,9 +195,9 @@ def _text_of(path: Path) -> str:
 def _record_of(found: Any) -> Record:
     """The record of its JSON; raises for anything that is not one."""
     tokens = {part: tuple(Issued(**each) for each in found[part]) for part in ("issued", "staged", "sending")}
-    outdated = None if found["outdated"] is None else tuple(found["outdated"])
-    record = Record(**{**found, **tokens, "outdated": outdated, "behind": tuple(found["behind"])})
-    words = [record.keys, record.sending_keys, record.removing, record.environment, *record.behind, *(outdated or ())]
+    names = {part: tuple(found[part]) for part in ("behind", "made")}
+    record = Record(**{**found, **tokens, **names})
+    words = [record.keys, record.sending_keys, record.removing, record.environment, *record.behind, *record.made]
     words += [word for each in (*record.issued, *record.staged, *record.sending) for word in (each.name, each.digest)]
     ends = [each.ends or 0.0 for each in (*record.issued, *record.staged, *record.sending)]
     if not all(isinstance(word, str) for word in (*words, *record.seen, *record.seen.values())):

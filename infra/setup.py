@@ -325,7 +325,7 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
     if plan.deploying.left_alone:
         session.console.say(plan.deploying.left_alone)
     if plan.deploying.due:
-        deploy_token.make(session, drawer, found.deploy_tokens)
+        deploy_token.make(session, drawer)
     if found.github is not None:
         _store(session, drawer, found.github, plan)
     deploy_token.revoke(session, plan.deploying.outdated)
@@ -337,8 +337,8 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
         session.console.say(
             f"GitHub still has the earlier {' and '.join(behind)}{why}: `./dev secrets` with a file sets both"
         )
-    if found.github is not None or not drawer.record().environment:
-        drawer.keep(replace(drawer.record(), outdated=None))
+    if found.github is not None or not record.environment:
+        deploy_token.settled(drawer)
     if found.github is not None:
         drawer.forget_deploy_token()
     elif drawer.deploy_token():
@@ -350,7 +350,8 @@ def _continuous_deployment(session: Session, drawer: Drawer, found: Found, plan:
 
 def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
     """Give GitHub what it does not have, and remember that it has it."""
-    value = drawer.deploy_token() or "-" * (session.dry_run and plan.deploying.due)
+    waits = plan.deploying.due or plan.deploying.waits
+    value = (drawer.deploy_token() or "-" * session.dry_run) if waits else ""
     stored = {**plan.for_github, **({github.DEPLOY_TOKEN: value} if value else {})}
     if not stored and not plan.github_app:
         return
@@ -359,7 +360,8 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
     except GithubError as problem:
         raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
     if not session.dry_run:
-        drawer.keep(replace(drawer.record(), environment=hub.environment))
+        record = drawer.record()
+        drawer.keep(replace(record, environment=hub.environment, placed=record.placed or bool(value)))
         ledger.stored(drawer, stored)
     names = [*stored, *([github.APP] if plan.github_app else ())]
     session.done("github", f"{', '.join(names)} stored in {hub.environment} of {hub.repository}")

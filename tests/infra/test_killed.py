@@ -106,7 +106,7 @@ def end_of(desk: Desk) -> Any:
         "deploy tokens": [each["value"] for each in app["tokens"] if not each["revoked"]],
         "github": [desk.gh.get("environments"), [each for each in desk.gh.get("variables", {}).values() if each]],
         "issued": sorted([each["name"], each["digest"]] for each in record["issued"]),
-        "under way": [record["staged"], record["sending"], record["outdated"], record["removing"]],
+        "under way": [record["staged"], record["sending"], len(record["made"]), record["placed"], record["removing"]],
         "files": sorted(path.name for path in folder.glob(f"{APP}.*") if not path.name.endswith("lock")),
         "fly.toml": (desk.folder / "fly.toml").read_text(),
     }

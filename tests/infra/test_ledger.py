@@ -269,7 +269,7 @@ DAMAGED = {
     "a part of another kind": {"seen": 5},
     "a name of another kind": {"removing": ["x"]},
     "digests of another kind": {"seen": {"POE_API_KEYS": 1}},
-    "ids of another kind": {"outdated": 7},
+    "names of another kind": {"made": 7},
     "a token without a digest": {"issued": [{"name": "team"}]},
     "a token of another kind": {"staged": [{"name": "team", "digest": 5, "ends": None}]},
     "a token that ends some day": {"issued": [{"name": "team", "digest": "sha256-0", "ends": "soon"}]},
