@@ -94,21 +94,12 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
     before = earlier.look(session, machines)
     label = "" if image else _label(session.folder)
     tell_gap(session, machines)
-    problem, passing = "", False
     earlier.keep(session, before, image or f"registry.fly.io/{session.app}:{label}")
-    try:
-        _run_deploy(session, _what(session, image, label), strategy)
-    except FlyError as failed:
-        # What looks like a login that ended may have come half way: who has machines looks at them.
-        if failed.refusal is Refusal.NO_FLYCTL or (
-            not machines and failed.refusal in (Refusal.NO_LOGIN, Refusal.NO_APP)
-        ):
-            raise
-        problem, passing = str(failed.message), failed.refusal in CUT_OFF
+    problem, cut_off = _attempt(session, _what(session, image, label), strategy, machines)
     if session.dry_run:
         return {}
     expected = Expected(image, "" if image else version_here(), token, keys=False)
-    went_through = not problem or (passing and _all_new(session, before))
+    went_through = not problem or (cut_off and _all_new(session, before))
     found = _problems(session, expected, before.newest) if went_through else [problem]
     if found == [smoke.NOTHING_RUNS] and not any(each.state == "started" for each in machines):
         raise Exit(
@@ -117,19 +108,36 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
             code=1,
         )
     if found:
-        _back(session, before, found, cut_off=passing)
+        _back(session, before, found, cut_off=cut_off)
     _settled(session)
     if problem:
         session.console.say(f"{problem}. But every machine runs the new release, and is ready")
+    return _told(session, before)
+
+
+def _attempt(session: Session, words: list[str], strategy: str, machines: Sequence[Machine]) -> tuple[str, bool]:
+    """Deploy; why that failed, empty where it did not, and whether flyctl was only cut off from what it had begun."""
+    try:
+        _run_deploy(session, words, strategy)
+    except FlyError as failed:
+        never_began = failed.refusal is Refusal.NO_FLYCTL
+        # What looks like a login that ended may have come half way: who has machines looks at them.
+        if never_began or (not machines and failed.refusal in (Refusal.NO_LOGIN, Refusal.NO_APP)):
+            raise
+        return str(failed.message), failed.refusal in CUT_OFF
+    return "", False
+
+
+def _told(session: Session, before: Before) -> dict[str, Any]:
+    """What runs now, said and for scripts."""
     after = shapes.status(session.fly.json("status", app=session.app))
     _compare_counts(session, before, after.machines)
-    session.done(
-        "deploy", f"v{after.version} runs on {counted(len(after.machines), 'machine')}: {after.machines[0].image}"
-    )
+    image = after.machines[0].image
+    session.done("deploy", f"v{after.version} runs on {counted(len(after.machines), 'machine')}: {image}")
     return {
         "app": session.app,
         "version": after.version,
-        "image": after.machines[0].image,
+        "image": image,
         "machines": [each.id for each in after.machines],
         "before": before.release.version if before.release else None,
     }
