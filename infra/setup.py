@@ -6,7 +6,7 @@ Looks at what is there, says what is missing, does that, in an order that lets t
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -147,27 +147,10 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
     send_tokens = tokens if TOKENS not in found.names or wishes.tokens_file else None
     known = ledger.known(drawer.record(), found.secrets) if TOKENS in found.names else ()
     new = New(send_keys, send_tokens, secrets.in_grace(known, send_tokens, GRACE_SECONDS) if send_tokens else ())
-    values = {KEYS: keys, TOKENS: tokens}
-    hub = {
-        name: each.text
-        for name, each in values.items()
-        if each is not None and found.github and (name in needed_there or name in new.secrets)
-    }
-    for name, flag in ((KEYS, "--keys-file"), (TOKENS, "--tokens-file")):
-        value = values[name]
-        # GitHub's copy is sent to Fly one day: it must not be whatever this shell happens to hold.
-        if name in hub and name not in new.secrets and value and not ledger.sent(drawer.record(), name, value):
-            del hub[name]
-            session.console.say(
-                f"{name} at GitHub is left alone: whether Fly has this one is not known; {flag} F sets both"
-            )
+    hub = _for_github(session, found, new, {KEYS: keys, TOKENS: tokens}, needed_there)
+    at_github = github.DEPLOY_TOKEN in found.github_names
     deploying = (
-        deploy_token.standing(
-            drawer,
-            found.deploy_tokens,
-            at_github=github.DEPLOY_TOKEN in found.github_names,
-            unreachable=found.github is None,
-        )
+        deploy_token.standing(drawer, found.deploy_tokens, at_github=at_github, unreachable=found.github is None)
         if wishes.github
         else deploy_token.Standing()
     )
@@ -175,6 +158,27 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
     given = wishes.tokens_file or os.environ.get(TOKENS, "").strip()
     made = send_tokens.text if send_tokens and not given else ""
     return Plan(new, hub, named, deploying, _steps(session, wishes, found, new, hub, named, deploying), made)
+
+
+def _for_github(
+    session: Session, found: Found, new: New, values: Mapping[str, Values | None], needed: Collection[str]
+) -> dict[str, str]:
+    """The values to store at GitHub: those that go to Fly now, and missing ones that Fly is known to have.
+
+    GitHub's copy is sent to Fly one day: it must not be whatever this shell happens to hold.
+    """
+    hub: dict[str, str] = {}
+    for name, flag in ((KEYS, "--keys-file"), (TOKENS, "--tokens-file")):
+        value = values[name]
+        if value is None or found.github is None or not (name in new.secrets or name in needed):
+            continue
+        if name in new.secrets or ledger.sent(session.drawer.record(), name, value):
+            hub[name] = value.text
+        else:
+            session.console.say(
+                f"{name} at GitHub is left alone: whether Fly has this one is not known; {flag} F sets both"
+            )
+    return hub
 
 
 def _app_for_github(session: Session, found: Found) -> str:
