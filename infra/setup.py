@@ -145,6 +145,12 @@ def _plan(session: Session, wishes: Wishes, found: Found, drawer: Drawer) -> Pla
     tokens = _tokens(session, wishes, found, drawer, needed=TOKENS in needed_there)
     send_keys = keys if KEYS not in found.names or wishes.keys_file else None
     send_tokens = tokens if TOKENS not in found.names or wishes.tokens_file else None
+    where = {each.region for each in found.machines}
+    if where and wishes.region not in (session.config.region, *where):
+        session.console.say(
+            f"--region {wishes.region}: the machines are in {', '.join(sorted(where))} and stay there; "
+            f"`./dev scale.regions --regions {wishes.region}` moves them"
+        )
     known = ledger.known(drawer.record(), found.secrets) if TOKENS in found.names else ()
     new = New(send_keys, send_tokens, secrets.in_grace(known, send_tokens, GRACE_SECONDS) if send_tokens else ())
     hub = _for_github(session, found, new, {KEYS: keys, TOKENS: tokens}, needed_there)
@@ -228,7 +234,8 @@ def _steps(
 ) -> tuple[str, ...]:
     app = session.app
     stored = [*hub, *([github.DEPLOY_TOKEN] if found.github and (deploying.due or deploying.waits) else ())]
-    running = sum(1 for each in found.machines)
+    running = len(found.machines)
+    cut = f", which cuts the streams of {running - wishes.machines}" if 0 < wishes.machines < running else ""
     steps = {
         f"create the app {app} in {found.organization}": found.status is None,
         f"set primary_region = {wishes.region} in fly.toml": _region_changes(session, wishes, found),
@@ -236,7 +243,7 @@ def _steps(
         "allocate a shared IPv4 and an IPv6, both free": not (found.kinds & V4 and found.kinds & V6),
         f"deploy {wishes.image or 'this folder, built on Fly,'} in {wishes.region}": not found.settled(wishes.image),
         "restart the machines with the new secrets": found.settled(wishes.image) and _pending(found, new),
-        f"scale to {counted(wishes.machines, 'machine')}": wishes.machines not in (0, running)
+        f"scale to {counted(wishes.machines, 'machine')}{cut}": wishes.machines not in (0, running)
         and wishes.machines + running > 1,
         f"ask for a certificate for {wishes.host}": bool(wishes.host) and wishes.host not in found.hosts,
         "make a deploy token for continuous deployment": deploying.due,

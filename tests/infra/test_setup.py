@@ -449,6 +449,20 @@ def test_an_image_of_another_kind_is_deployed(desk: Desk) -> None:
     assert desk.writes() == []
 
 
+def test_a_region_for_machines_that_run_elsewhere_is_not_passed_over_in_silence(desk: Desk) -> None:
+    assert fresh(desk).code == 0
+    ended = fresh(desk, "--region", "sin")
+    assert ended.code == 0
+    assert "the machines are in nrt and stay there; `./dev scale.regions --regions sin` moves them" in ended.err
+    assert "stay there" not in fresh(desk, "--region", "nrt").err
+
+
+def test_fewer_machines_are_asked_about_with_what_it_means(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fresh(desk, "--machines", "3").code == 0
+    monkeypatch.setattr("infra.console.Console.ask", lambda *_, **__: "n")
+    assert "scale to 1 machine, which cuts the streams of 2" in desk.run("setup", "--machines", "1").err
+
+
 def test_a_dry_run_prints_every_call_and_leaves_no_trace(desk: Desk) -> None:
     desk.gh = {"login": True, "environments": {}}
     before = sorted(desk.folder.rglob("*"))
