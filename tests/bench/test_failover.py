@@ -209,6 +209,9 @@ def test_the_rules_of_single_faults() -> None:
     assert judged(LEAVING, sight(LEAVING, seen(), 99.0)).word == "fail"
     held = replace(sight(LEAVING, seen()), calls=(Call(99.0), Call(99.0, left_at=100.2), Call(101.0)))
     assert judged(LEAVING, held).reason.startswith("1 of 2 calls open")
+    late = (Call(99.0, left_at=100.0), Call(100.1, left_at=100.2))
+    trusted = judged(LEAVING, replace(sight(LEAVING, seen(asked_at=101.0)), calls=late))
+    assert trusted.reason.startswith("those who left opened its circuit")
 
 
 def test_the_answer_is_sixty_words_and_can_be_gone_on_with() -> None:
