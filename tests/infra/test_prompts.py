@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
 from tests.infra import fake_flyctl
 from tests.infra.flying import ALICE, APP, KEYS, NEXT_TOKEN, SECRETS, TOKEN
-from tests.infra.shell import Shell
+from tests.infra.shell import Shell, opened
 from tests.infra.terminal import CTRL_C, CTRL_D
 
 UNTOUCHED = "interrupted; nothing was changed. The same command goes on from there."
@@ -69,17 +71,24 @@ def test_before_there_is_an_app(shell: Shell, name: str, key: str) -> None:
     nothing_happens(shell, question, key)
 
 
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Iterator[Shell]:
+    """An app with two releases, for all questions: each of them leaves everything as it was."""
+    with opened(tmp_path_factory.mktemp("running"), root) as made:
+        values = {"POE_API_KEYS": KEYS, "ACCESS_TOKENS": f"team:{TOKEN}"}
+        for image in ("registry.fly.io/x:1", "registry.fly.io/x:2"):
+            words = ("setup", "--yes", "--no-github", "--machines", "2", "--host", "api.example.com", "--image", image)
+            code, _, err = made.run(*words, **values)
+            assert code == 0, err
+        state = made.state
+        state["apps"][APP]["secrets"]["OLD"] = {"value": "x"}
+        fake_flyctl.save(made.state_file, state)
+        yield made
+
+
 @pytest.mark.parametrize("name", RUNNING)
-def test_on_an_app_that_runs(shell: Shell, name: str) -> None:
-    values = {"POE_API_KEYS": KEYS, "ACCESS_TOKENS": f"team:{TOKEN}"}
-    for image in ("registry.fly.io/x:1", "registry.fly.io/x:2"):
-        words = ("setup", "--yes", "--no-github", "--machines", "2", "--host", "api.example.com", "--image", image)
-        code, _, err = shell.run(*words, **values)
-        assert code == 0, err
-    state = shell.state
-    state["apps"][APP]["secrets"]["OLD"] = {"value": "x"}
-    fake_flyctl.save(shell.state_file, state)
-    nothing_happens(shell, RUNNING[name], CTRL_C)
+def test_on_an_app_that_runs(running: Shell, name: str) -> None:
+    nothing_happens(running, RUNNING[name], CTRL_C)
 
 
 def nothing_happens(shell: Shell, question: Question, key: str) -> None:
