@@ -30,7 +30,7 @@ def status(session: Session) -> dict[str, Any]:
 
     Runs: flyctl status
     """
-    found = shapes.status(session.fly.json("status", app=session.app))
+    found = session.status()
     session.console.line(f"{found.name} ({found.organization}) · https://{found.hostname} · v{found.version}")
     session.console.table(
         ("MACHINE", "REGION", "STATE", "CHECKS", "SIZE", "IMAGE"),

@@ -48,7 +48,7 @@ def deploy(session: Session, image: str = "", strategy: str = "") -> dict[str, A
     strategy = checked_strategy(session, strategy)
     validate(session)
     with session.alone():
-        machines = _machines(session)
+        machines = session.status().machines
         token = tried_token(session, machines)
         return roll_out(session, machines, image=image, strategy=strategy, token=token)
 
@@ -61,7 +61,7 @@ def rollback(session: Session, to: str = "") -> dict[str, Any]:
     """
     wanted = _version(to)
     with session.alone():
-        before = earlier.look(session, _machines(session))
+        before = earlier.look(session, session.status().machines)
         release = _chosen(before, wanted)
         question = f"Put v{release.version} ({release.image}) in place of what runs in {session.app}?"
         if not session.console.confirm(question, yes=session.yes):
@@ -130,7 +130,7 @@ def _attempt(session: Session, words: list[str], strategy: str, machines: Sequen
 
 def _told(session: Session, before: Before) -> dict[str, Any]:
     """What runs now, said and for scripts."""
-    after = shapes.status(session.fly.json("status", app=session.app))
+    after = session.status()
     _compare_counts(session, before, after.machines)
     image = after.machines[0].image
     session.done("deploy", f"v{after.version} runs on {counted(len(after.machines), 'machine')}: {image}")
@@ -228,7 +228,7 @@ def wait_healthy(session: Session, after: int = 0) -> tuple[Machine, ...]:
     def well(machines: Sequence[Machine]) -> bool:
         return bool(machines) and all((each.healthy or each.asleep) and each.release > after for each in machines)
 
-    machines = waiting.until(lambda: _machines(session), well, HEALTH_SECONDS)
+    machines = waiting.until(lambda: session.status().machines, well, HEALTH_SECONDS)
     if not all(each.asleep for each in machines):
         return machines
     # A deployment leaves machines that were stopped as they are, and what nobody has seen running proves nothing.
@@ -238,11 +238,7 @@ def wait_healthy(session: Session, after: int = 0) -> tuple[Machine, ...]:
 def _woken(session: Session) -> tuple[Machine, ...]:
     """The machines after a request, for which Fly's proxy starts one."""
     smoke.knock(session)
-    return _machines(session)
-
-
-def _machines(session: Session) -> tuple[Machine, ...]:
-    return shapes.status(session.fly.json("status", app=session.app)).machines
+    return session.status().machines
 
 
 def _what(session: Session, image: str, label: str) -> list[str]:
@@ -344,7 +340,7 @@ def _back(session: Session, before: Before, found: list[str], *, cut_off: bool) 
             session.drawer.forget_before()
             raise Exit(f"{reason}. Nothing was changed: v{release.version} serves ({release.image})", code=1)
         session.console.say(f"the deployment of {session.app} failed; going back to v{release.version}")
-        tried = max((each.release for each in _machines(session)), default=0)
+        tried = max((each.release for each in session.status().machines), default=0)
         with tempfile.TemporaryDirectory(prefix="poe-proxy-before-") as folder:
             _run_deploy(session, [f"--image={release.image}"], "rolling", earlier.configuration(before, Path(folder)))
         still = _problems(session, Expected(release.image, keys=False), tried)
@@ -360,7 +356,7 @@ def _back(session: Session, before: Before, found: list[str], *, cut_off: bool) 
 
 def _untouched(session: Session, before: Before, *, cut_off: bool) -> bool:
     """Whether every machine is as it was, and well: the deployment failed before it reached any."""
-    machines = _machines(session)
+    machines = session.status().machines
     seen, known = ({(each.id, each.release, each.image) for each in listed} for listed in (machines, before.machines))
     if seen != known or not before.serves(machines) or not all(each.healthy or each.asleep for each in machines):
         return False
@@ -370,7 +366,7 @@ def _untouched(session: Session, before: Before, *, cut_off: bool) -> bool:
 
 def _all_new(session: Session, before: Before) -> bool:
     """Whether every machine is of a newer release: flyctl was cut off, but not what it had begun."""
-    machines = _machines(session)
+    machines = session.status().machines
     return bool(machines) and all(each.release > before.newest for each in machines)
 
 

@@ -154,11 +154,10 @@ def _login(session: Session) -> Finding:
 def _app(session: Session, seen: list[Status]) -> Finding:
     """Puts the app's status into `seen`."""
     try:
-        answer = session.fly.json("status", app=session.app)
+        status = session.status()
     except FlyError as failed:
         fix = "./dev setup" * (failed.refusal is Refusal.NO_APP)
         return Finding("app", False, str(failed.message), fix, ExitCode(failed.code))
-    status = shapes.status(answer)
     seen.append(status)
     return Finding("app", True, f"{status.name} in {status.organization}, v{status.version}")
 

@@ -107,7 +107,7 @@ def _secrets(session: Session) -> tuple[Secret, ...]:
 
 def _status(session: Session) -> Status | None:
     try:
-        return shapes.status(session.fly.json("status", app=session.app))
+        return session.status()
     except FlyError as failed:
         if failed.refusal is Refusal.NO_APP:
             return None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit, Task
 
-from infra.task import INTERRUPTED, ExitCode, task
+from infra.task import INTERRUPTED, ExitCode, of_system, task
 
 if TYPE_CHECKING:
     from infra.session import Session
@@ -43,7 +43,8 @@ def fly_task(help: Mapping[str, str] | None = None, *, name: str = "") -> Callab
                 except BrokenPipeError:
                     raise
                 except OSError as problem:
-                    raise Exit(opened.redact(_stopped(problem, opened)), code=int(ExitCode.FAILED)) from None
+                    told = f"{of_system(problem)}; {_so_far(opened)}"
+                    raise Exit(opened.redact(told), code=int(ExitCode.FAILED)) from None
                 except (LookupError, TypeError, ValueError, AttributeError) as surprise:
                     raise Exit(opened.redact(_surprised(surprise)), code=int(ExitCode.FAILED)) from None
 
@@ -67,12 +68,6 @@ def _surprised(surprise: Exception) -> str:
     frames = traceback.extract_tb(surprise.__traceback__)
     place = next((f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)), "?")
     return f"unexpected {type(surprise).__name__} at {place}: {str(surprise)[:200]}; is flyctl of another version?"
-
-
-def _stopped(problem: OSError, session: Session) -> str:
-    """A full disk, a folder that may not be written."""
-    told = ": ".join(filter(None, (str(problem.filename or ""), problem.strerror or type(problem).__name__)))
-    return f"{told}; {_so_far(session)}"
 
 
 def _so_far(session: Session) -> str:

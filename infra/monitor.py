@@ -144,7 +144,7 @@ def _watch(session: Session, token: str) -> None:
 
 
 def _look(session: Session, token: str) -> dict[str, Any]:
-    status = shapes.status(session.fly.json("status", app=session.app))
+    status = session.status()
     seen = [] if session.dry_run else health(session, status)
     rows = [] if session.dry_run else table(status, token)
     _print(session, status, seen, rows)
@@ -159,7 +159,7 @@ def check(session: Session) -> dict[str, Any]:
     good answer is asked again for ten seconds.
     Runs: flyctl status
     """
-    status = shapes.status(session.fly.json("status", app=session.app))
+    status = session.status()
     if session.dry_run:
         return {}
     seen = health(session, status, patience=PATIENCE_SECONDS)

@@ -19,7 +19,7 @@ from invoke import Argument, Collection, Exit, ParseError, Program, Task
 
 from infra import process
 from infra.fly_task import COMMON
-from infra.task import INTERRUPTED, ExitCode
+from infra.task import INTERRUPTED, ExitCode, of_system
 from infra.wrap import columns, whole, wrapped
 
 Job = Task[Callable[..., Any]]
@@ -55,7 +55,7 @@ class Tasks(Program):
             code = BROKEN_PIPE
         except OSError as error:  # a full disk, a folder that may not be written
             code = ExitCode.FAILED
-            _say(f"{self.binary}: {_of_system(error)}")
+            _say(f"{self.binary}: {of_system(error)}")
         if exit:
             sys.exit(code)
 
@@ -236,10 +236,6 @@ def _say(line: str) -> None:
         print("\n".join(wrapped(each, columns(sys.stderr)) for each in line.split("\n")), file=sys.stderr)
 
 
-def _of_system(error: OSError) -> str:
-    return ": ".join(filter(None, (str(error.filename or ""), error.strerror or type(error).__name__)))
-
-
 def leave(code: int) -> None:
     """End the process with this code, whoever still reads its output or not, and whatever threads are left behind.
 
@@ -253,7 +249,7 @@ def leave(code: int) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
             if not isinstance(error, BrokenPipeError):
                 code = code or ExitCode.FAILED
-                _say(f"./dev: {_of_system(error)}")
+                _say(f"./dev: {of_system(error)}")
             elif stream is sys.stdout:
                 code = code or BROKEN_PIPE
     if threading.active_count() > 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 from invoke import Exit
 
-from infra import credentials, deploy, github, import_lines, ledger, shapes, smoke, waiting
+from infra import credentials, deploy, github, import_lines, ledger, smoke, waiting
 from infra.credentials import KEYS, TOKENS, Values
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
@@ -77,7 +77,7 @@ def rotate(
     if [keys_file, tokens_file, old_tokens_file].count("-") > 1:
         raise wrong_use("only one file can be `-`, standard input")
     with session.alone():
-        status = shapes.status(session.fly.json("status", app=session.app))
+        status = session.status()
         before = ledger.listed(session)
         known = _known(session, before, old_tokens_file)
         new = _new(session, known, keys_file, tokens_file, grace_seconds)
@@ -152,7 +152,7 @@ def remove_secret(session: Session, name: str = "") -> dict[str, Any]:
             drawer.keep(replace(drawer.record(), removing=name))
         if there:
             session.fly.text("secrets unset", name, "--stage", app=session.app)
-        if shapes.status(session.fly.json("status", app=session.app)).machines:
+        if session.status().machines:
             push_to_machines(session)
         session.done("secrets", f"{name} is removed")
         return {"app": session.app, "removed": name}
@@ -263,7 +263,7 @@ def roll_out(session: Session, new: New, token: str) -> None:
 
 def push_to_machines(session: Session) -> None:
     """Roll staged secrets out, and wait until every machine is of a release that came after them."""
-    before = max((each.release for each in _machines(session)), default=0)
+    before = max((each.release for each in session.status().machines), default=0)
     with session.console.progress("restarting the machines with the new secrets"):
         session.fly.text("secrets deploy", "--dns-checks=false", app=session.app)
         if session.dry_run:
@@ -349,13 +349,9 @@ def _tell_what(session: Session, new: New, known: Sequence[Issued] | None) -> No
         session.console.say("earlier tokens that are not among these end as each machine restarts")
 
 
-def _machines(session: Session) -> tuple[Machine, ...]:
-    return shapes.status(session.fly.json("status", app=session.app)).machines
-
-
 def _late(session: Session, before: int) -> list[str]:
     """The machines whose release is not newer: each release starts with the secrets that there are."""
-    return [each.id for each in _machines(session) if each.release <= before]
+    return [each.id for each in session.status().machines if each.release <= before]
 
 
 def _changed(before: Sequence[Secret], after: Sequence[Secret], new: New) -> list[str]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from infra import fly, fly_toml, service
+from infra import fly, fly_toml, service, shapes
 from infra.console import Console
 from infra.fly import Fly, wrong_use
 from infra.record import Drawer
 from infra.redact import Redactor
 from infra.service import Setting
+from infra.shapes import Status
 
 APP_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 
@@ -57,6 +58,10 @@ class Session:
     def url(self) -> str:
         """Where the app answers."""
         return f"https://{self.app}.fly.dev"
+
+    def status(self) -> Status:
+        """The app and its machines, as Fly tells them now."""
+        return shapes.status(self.fly.json("status", app=self.app))
 
     @property
     def drawer(self) -> Drawer:

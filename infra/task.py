@@ -41,3 +41,8 @@ task = functools.partial(invoke.task, auto_shortflags=False, klass=Lasting)
 def end(code: int, message: str = "") -> NoReturn:
     """Leave the task with this exit code, and this line on standard error."""
     raise invoke.Exit(message or None, code=int(code))
+
+
+def of_system(problem: OSError) -> str:
+    """What the operating system refused, in one line: the file, if any, and why."""
+    return ": ".join(filter(None, (str(problem.filename or ""), problem.strerror or type(problem).__name__)))
