@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from invoke import Context, Exit
 
+from infra import whole_file
 from infra.fly_task import fly_task
 from infra.task import INTERRUPTED, ExitCode, end, task
 
@@ -159,9 +160,7 @@ def _write(session: Session, terraform: Terraform, found: dict[str, Any]) -> Non
     if path.is_file() and path.read_text(encoding="utf-8") == text:
         session.console.line(f"{place} says so already")
         return
-    draft = path.with_suffix(".draft")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    whole_file.write(path, text)
     session.console.line(f"{place} is written; commit it, and `./dev infra.plan --environment {terraform.environment}`")
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra import regions
+from infra import regions, whole_file
 from infra.fly import wrong_use
 
 NAME = "fly.toml"
@@ -203,9 +201,4 @@ def shown(value: object) -> str:
 def write(path: Path, text: str) -> None:
     """Put the new text in the old one's place, whole or not at all; refuses what is no TOML."""
     tomllib.loads(text)
-    mode = path.stat().st_mode & 0o777
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    Path(draft).chmod(mode)
-    os.replace(draft, path)
+    whole_file.write(path, text)

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from infra import whole_file
 from infra.fly import wrong_use
 
 FOLDER = ".poe-proxy"
@@ -171,18 +170,9 @@ class Drawer:
             ignore.write_text("*\n")
 
     def _write(self, path: Path, text: str) -> None:
-        """Whole or not at all, and for its owner's eyes only from the first byte on."""
+        """For its owner's eyes only, from the first byte on."""
         self._make_folder()
-        handle, draft = tempfile.mkstemp(dir=self._folder, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(draft, path)
-        except BaseException:  # a full disk: no half of a secret stays behind
-            Path(draft).unlink(missing_ok=True)
-            raise
+        whole_file.write(path, text, 0o600)
 
 
 def _text_of(path: Path) -> str:

@@ -281,19 +281,16 @@ def test_a_deploy_token_of_somebody_else_is_left_alone(desk: Desk) -> None:
     assert [each["revoked"] for each in desk.app["tokens"]] == ["", ""]
 
 
+THEIRS = {"id": "tok_theirs", "name": "poe-proxy setup 0a0b0c", "revoked": "", "ends": "", "value": "FlyV1 fm2_theirs"}
+"""A deploy token that another clone made."""
+
+
 def test_a_dead_value_in_its_file_takes_no_other_clones_place_at_github(desk: Desk) -> None:
     """Ours was revoked by hand, and another clone gave GitHub its own since."""
     assert fresh(desk).code == 0
     desk.gh = {"login": True, "environments": {"production": {"FLY_API_TOKEN": "of the other clone"}}}
-    theirs = {
-        "id": "tok_theirs",
-        "name": "poe-proxy setup 0a0b0c",
-        "revoked": "",
-        "ends": "",
-        "value": "FlyV1 fm2_of_theirs",
-    }
     desk.change(lambda state: state["apps"][APP]["tokens"][0].update(revoked="2026-11-22 00:00:00 +0000 UTC"))
-    desk.change(lambda state: state["apps"][APP]["tokens"].append(theirs))
+    desk.change(lambda state: state["apps"][APP]["tokens"].append(dict(THEIRS)))
     ended = fresh(desk)
     assert ended.code == 0, ended.err
     assert "made elsewhere; it is left alone" in ended.err
@@ -304,14 +301,7 @@ def test_a_dead_value_in_its_file_takes_no_other_clones_place_at_github(desk: De
 def test_another_clones_token_outlives_a_renewal(desk: Desk) -> None:
     desk.change(lambda state: state.update(token_ends="2020-01-01 00:00:00 +0000 UTC"))
     assert fresh(desk).code == 0
-    theirs = {
-        "id": "tok_theirs",
-        "name": "poe-proxy setup 0a0b0c",
-        "revoked": "",
-        "ends": "",
-        "value": "FlyV1 fm2_of_theirs",
-    }
-    desk.change(lambda state: state["apps"][APP]["tokens"].append(theirs))
+    desk.change(lambda state: state["apps"][APP]["tokens"].append(dict(THEIRS)))
     desk.change(lambda state: state.update(token_ends="2099-01-01 00:00:00 +0000 UTC"))
     assert fresh(desk).code == 0
     assert [bool(each["revoked"]) for each in desk.app["tokens"]] == [True, False, False]
