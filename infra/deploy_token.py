@@ -45,7 +45,7 @@ def standing(drawer: Drawer, listed: Sequence[DeployToken], *, at_github: bool, 
     alive = [each for each in listed if each.name.startswith(NAME) and not each.revoked]
     mine = [each for each in alive if each.name in record.made]
     newest = next((each for each in mine if each.name == record.made[-1]), None)
-    waits = newest is not None and bool(drawer.deploy_token())
+    waits = bool(drawer.deploy_token())
     if mine and not waits and record.environment and unreachable:
         return Standing(left_alone="the deploy token is GitHub's, which cannot be asked now; it is left alone")
     if alive and not mine:
