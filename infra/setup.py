@@ -371,8 +371,7 @@ def _store(session: Session, drawer: Drawer, hub: Github, plan: Plan) -> None:
     except GithubError as problem:
         raise Exit(f"the app runs, but GitHub refused: {problem}; run `./dev setup` again", code=1) from None
     if not session.dry_run:
-        record = drawer.record()
-        drawer.keep(replace(record, environment=hub.environment, placed=record.placed or bool(value)))
+        drawer.keep(replace(drawer.record(), environment=hub.environment, placed=True))
         ledger.stored(drawer, stored)
     names = [*stored, *([github.APP] if plan.github_app else ())]
     session.done("github", f"{', '.join(names)} stored in {hub.environment} of {hub.repository}")

@@ -298,6 +298,19 @@ def test_a_dead_value_in_its_file_takes_no_other_clones_place_at_github(desk: De
     assert [each["revoked"] for each in desk.app["tokens"]][1:] == [""]
 
 
+def test_an_earlier_value_does_not_pass_for_one_that_was_lost(desk: Desk) -> None:
+    """The first waits in its file and ends soon; the answer with the second is lost; GitHub gets the third."""
+    desk.change(lambda state: state.update(token_ends="2020-01-01 00:00:00 +0000 UTC"))
+    assert fresh(desk).code == 0
+    desk.change(lambda state: state.update(token_ends="2099-01-01 00:00:00 +0000 UTC"))
+    desk.gh = {"login": True, "environments": {}}
+    desk.fault("tokens create deploy", "lost")
+    assert fresh(desk).code == 1
+    assert fresh(desk).code == 0
+    whole(desk)
+    assert [bool(each["revoked"]) for each in desk.app["tokens"]] == [True, True, False]
+
+
 def test_another_clones_token_outlives_a_renewal(desk: Desk) -> None:
     desk.change(lambda state: state.update(token_ends="2020-01-01 00:00:00 +0000 UTC"))
     assert fresh(desk).code == 0
