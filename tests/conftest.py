@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 # At import, so that neither a module's import nor a session's fixture can read a real key out of the developer's shell.
 for setting in fields(Settings):
     os.environ.pop(setting.name.upper(), None)
+
+# Where a shell runs the tests in the background or for nohup, these are ignored, and what the tests start would inherit
+# that. A handler is not inherited.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
