@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.ports import Port
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("dockerfile")]
 
@@ -124,12 +125,6 @@ def copy(root: Path, top: Path, rest: str) -> None:
             shutil.copy2(root / source, place)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @dataclass(frozen=True)
 class Running:
     """The service as the image's CMD starts it."""
@@ -161,22 +156,22 @@ def wait_for_health(running: Running) -> int:
 @pytest.fixture
 def running(image: Image, stages: tuple[Stage, Stage]) -> Iterator[Running]:
     _, final = stages
-    port = free_port()
-    environment = image.environment | {
-        "HOST": "127.0.0.1",
-        "PORT": str(port),
-        "METRICS_PORT": str(free_port()),
-        "SANDBOX": "1",
-        "ACCESS_TOKENS": "image-test-token-0123456789",
-    }
-    before = frozenset(image.top.rglob("*"))
-    words = json.loads(final.all("CMD")[0])
-    process = subprocess.Popen(image.command(words), cwd=image.top / "srv", env=environment)
-    try:
-        yield Running(process, port, before)
-    finally:
-        process.kill()
-        process.wait(timeout=10)
+    with Port() as port, Port() as metrics:
+        environment = image.environment | {
+            "HOST": "127.0.0.1",
+            "PORT": str(port.number),
+            "METRICS_PORT": str(metrics.number),
+            "SANDBOX": "1",
+            "ACCESS_TOKENS": "image-test-token-0123456789",
+        }
+        before = frozenset(image.top.rglob("*"))
+        words = json.loads(final.all("CMD")[0])
+        process = subprocess.Popen(image.command(words), cwd=image.top / "srv", env=environment)
+        try:
+            yield Running(process, port.number, before)
+        finally:
+            process.kill()
+            process.wait(timeout=10)
 
 
 def test_the_installed_packages_stay_small(image: Image, record_property: Callable[[str, object], None]) -> None:
@@ -226,7 +221,8 @@ def test_the_health_check_tells_a_living_service_from_a_dead_one(
         return subprocess.run(image.command(words), env=environment, timeout=10, stderr=subprocess.DEVNULL).returncode
 
     assert probe(running.port) == 0
-    assert probe(free_port()) != 0
+    with Port() as silent:
+        assert probe(silent.number) != 0
 
 
 def test_the_command_ends_on_sigterm(running: Running) -> None:

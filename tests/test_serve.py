@@ -11,8 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,12 @@ import httpx
 import orjson
 import pytest
 
+from tests.ports import Port
+
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN = "access-token-of-the-tests"
 ENVIRONMENT = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
 START_SECONDS = 20.0
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-        return port
 
 
 def command(*options: str) -> list[str]:
@@ -53,7 +50,8 @@ class Process:
     """A service that runs in a process of its own."""
 
     def __init__(self, folder: Path, options: tuple[str, ...], environment: dict[str, str]) -> None:
-        self.port, self.metrics_port = free_port(), free_port()
+        self._ports = (Port(), Port())
+        self.port, self.metrics_port = (each.number for each in self._ports)
         given = {"METRICS_PORT": str(self.metrics_port), "HOST": "127.0.0.1", **environment}
         self._log, self._errors = folder / "log", folder / "errors"
         with self._log.open("wb") as log, self._errors.open("wb") as errors:
@@ -74,6 +72,13 @@ class Process:
     def lines(self) -> list[dict[str, Any]]:
         return [orjson.loads(line) for line in self._log.read_bytes().splitlines()]
 
+    def metrics(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text
+
+    def is_draining(self) -> bool:
+        ready = httpx.get(f"{self.url}/ready")
+        return (ready.status_code, ready.json()["status"]) == (503, "draining")
+
     def wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
@@ -85,6 +90,12 @@ class Process:
                 time.sleep(0.02)
         raise AssertionError(f"not ready: {self.errors}")
 
+    def end(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        for each in self._ports:
+            each.close()
+
 
 @contextmanager
 def process(folder: Path, *options: str, **environment: str) -> Iterator[Process]:
@@ -93,8 +104,14 @@ def process(folder: Path, *options: str, **environment: str) -> Iterator[Process
         running.wait_until_ready()
         yield running
     finally:
-        running.popen.kill()
-        running.popen.wait()
+        running.end()
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
 
 
 SANDBOX = {"SANDBOX": "1", "ACCESS_TOKENS": f"tests:{TOKEN}"}
@@ -140,9 +157,9 @@ def test_a_busy_port_is_one_line_with_the_remedy(tmp_path: Path) -> None:
 
 
 def test_a_busy_metrics_port_is_a_warning_at_a_desk_and_the_end_elsewhere(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0)) as taken, Port() as free:
         port = str(taken.getsockname()[1])
-        result = ended(tmp_path, HOST="127.0.0.1", PORT=str(free_port()), METRICS_PORT=port, **SANDBOX)
+        result = ended(tmp_path, HOST="127.0.0.1", PORT=str(free.number), METRICS_PORT=port, **SANDBOX)
         assert result.returncode == 1
         assert "METRICS_PORT" in result.stderr
         with process(tmp_path, "--dev", METRICS_PORT=port) as running:
@@ -164,20 +181,48 @@ def test_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
         assert kept.read_text().strip() in line
 
 
-def test_a_signal_in_the_middle_of_the_start_is_no_failure(tmp_path: Path) -> None:
-    for seconds in (0.15, 0.3, 0.5):
-        with (tmp_path / "log").open("wb") as log:
-            environment = {**ENVIRONMENT, "HOST": "127.0.0.1", "METRICS_PORT": "0", **SANDBOX}
-            started = subprocess.Popen(command("--port", str(free_port())), cwd=tmp_path, env=environment, stdout=log)
-        time.sleep(seconds)
-        started.send_signal(signal.SIGTERM)
-        assert started.wait(timeout=START_SECONDS) in (0, -signal.SIGTERM if seconds < 0.2 else 0)
+STANDS_STILL = """
+import asyncio, sys, time
+from service import __main__
+
+def stand_still(*_, **__):
+    print("here", flush=True)
+    time.sleep(60)
+
+async def wait(*_):
+    print("here", flush=True)
+    await asyncio.sleep(60)
+
+class Importing:
+    def find_spec(self, name, *_):
+        return stand_still() if name == "service.serve" else None
+
+place = sys.argv.pop(1)
+if place == "the imports":
+    sys.meta_path.insert(0, Importing())
+else:
+    from service import serve
+    setattr(serve, *{"the making": ("make_app", stand_still), "the waiting": ("_until_started", wait)}[place])
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("place", ["the imports", "the making", "the waiting"])
+def test_a_signal_in_the_middle_of_the_start_is_no_failure(tmp_path: Path, place: str) -> None:
+    environment = {**ENVIRONMENT, "HOST": "127.0.0.1", "METRICS_PORT": "0", **SANDBOX}
+    with Port() as port:
+        words = [sys.executable, "-c", STANDS_STILL, place, "--port", str(port.number)]
+        with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as started:
+            assert started.stdout
+            assert started.stdout.readline() == b"here\n"
+            started.send_signal(signal.SIGTERM)
+            assert started.wait(timeout=START_SECONDS) == 0
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
 def test_the_printed_line_works_for_ipv6(tmp_path: Path) -> None:
-    with (tmp_path / "log").open("wb") as log, (tmp_path / "errors").open("w+b") as errors:
-        port = free_port()
+    with Port("::1") as free, (tmp_path / "log").open("wb") as log, (tmp_path / "errors").open("w+b") as errors:
+        port = free.number
         options = command("--dev", "--host", "::1", "--port", str(port))
         started = subprocess.Popen(
             options, cwd=tmp_path, env={**ENVIRONMENT, "METRICS_PORT": "0"}, stdout=log, stderr=errors
@@ -200,60 +245,106 @@ def test_a_token_that_has_ended_is_told_of_at_the_start(tmp_path: Path) -> None:
 def test_metrics_are_on_a_port_of_their_own(tmp_path: Path) -> None:
     with process(tmp_path, **SANDBOX) as running:
         assert ask(running, "hello", "sandbox-echo").status_code == 200
-        time.sleep(0.3)
-        text = httpx.get(f"http://127.0.0.1:{running.metrics_port}/metrics").text
-        assert 'outcome="ok"' in text
+        wait_for(lambda: 'outcome="ok"' in running.metrics())
+        text = running.metrics()
         assert "process_resident_memory_bytes" in text
         assert httpx.get(f"{running.url}/metrics").status_code == 404
 
 
-def start(job: Any) -> tuple[threading.Thread, list[Any]]:
-    results: list[Any] = []
-    thread = threading.Thread(target=lambda: results.append(job()))
-    thread.start()
-    return thread, results
+class Held(BaseHTTPRequestHandler):
+    """A Poe that says one word, and the rest when it is told to."""
+
+    protocol_version = "HTTP/1.1"
+    server: Poe
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        self._say("one", None)
+        assert self.server.go_on.wait(30)
+        self._say(" two", "stop")
+        self.wfile.write(b"data: [DONE]\n\n")
+        self.close_connection = True
+
+    def _say(self, word: str, finish: str | None) -> None:
+        choice = {"index": 0, "delta": {"content": word}, "finish_reason": finish}
+        chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+        self.wfile.write(b"data: " + orjson.dumps(chunk) + b"\n\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
-def test_a_drain_finishes_what_is_open_and_refuses_what_is_new(tmp_path: Path) -> None:
-    with process(tmp_path, **SANDBOX) as running:
-        thread, results = start(lambda: ask(running, "speed: 10\n" + "word " * 15, stream=True))
-        time.sleep(0.5)
-        running.popen.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
-        ready = httpx.get(f"{running.url}/ready")
-        assert (ready.status_code, ready.json()["status"]) == (503, "draining")
-        assert httpx.get(f"{running.url}/health").status_code == 200
-        late = ask(running, "hello", "sandbox-echo")
-        assert late.status_code == 503
-        assert late.headers["retry-after"]
-        assert late.json()["error"]["code"] == "overloaded"
-        thread.join(20)
-        assert results[0].text.endswith("data: [DONE]\n\n")
+class Poe(ThreadingHTTPServer):
+    """The listener of `Held`; `go_on` lets its answers end."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Held)
+        self.go_on = threading.Event()
+
+
+@pytest.fixture
+def poe() -> Iterator[Poe]:
+    with Poe() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.go_on.set()
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
+def streaming(running: Process, text: str, model: str = "sandbox-slow", **headers: str) -> Iterator[Iterator[str]]:
+    """The lines of a stream that has begun."""
+    body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": True}
+    headers = {"Authorization": f"Bearer {TOKEN}", **headers}
+    with httpx.stream("POST", f"{running.url}/v1/chat/completions", json=body, headers=headers, timeout=30) as reply:
+        lines = reply.iter_lines()
+        assert "content" in next(line for line in lines if line.startswith("data: "))
+        yield lines
+
+
+def test_a_drain_finishes_what_is_open_and_refuses_what_is_new(tmp_path: Path, poe: Poe) -> None:
+    keys = {"POE_API_KEYS": "first:poe-key-first-0000", "ACCESS_TOKENS": TOKEN}
+    upstream = f"http://127.0.0.1:{poe.server_port}"
+    with process(tmp_path, POE_BASE_URL=upstream, **keys) as running:
+        with streaming(running, "hello", "some-model", **{"x-proxy-wire": "chat"}) as lines:
+            running.popen.send_signal(signal.SIGTERM)
+            wait_for(running.is_draining)
+            assert httpx.get(f"{running.url}/health").status_code == 200
+            late = ask(running, "hello", "some-model")
+            assert late.status_code == 503
+            assert late.headers["retry-after"]
+            assert late.json()["error"]["code"] == "overloaded"
+            poe.go_on.set()
+            assert "data: [DONE]" in list(lines)
         assert running.popen.wait(10) == 0
 
 
 def test_a_stream_longer_than_the_drain_ends_with_an_honest_error(tmp_path: Path) -> None:
     with process(tmp_path, DRAIN_TIMEOUT="0.5", **SANDBOX) as running:
-        thread, results = start(lambda: ask(running, "speed: 2\n" + "word " * 60, stream=True))
-        time.sleep(0.7)
-        running.popen.send_signal(signal.SIGTERM)
+        with streaming(running, "speed: 2\n" + "word " * 60) as lines:
+            running.popen.send_signal(signal.SIGTERM)
+            *_, last = [line for line in lines if line]
         assert running.popen.wait(10) == 0
-        thread.join(10)
-        assert "[DONE]" not in results[0].text
-        last = orjson.loads(results[0].text.rstrip().splitlines()[-1].removeprefix("data: "))
-        assert last["error"]["code"] == "overloaded"
+        assert orjson.loads(last.removeprefix("data: "))["error"]["code"] == "overloaded"
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with process(tmp_path, **SANDBOX) as running:
-        thread, results = start(lambda: ask(running, "speed: 1\n" + "word " * 60))
-        time.sleep(0.5)
+        results: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: results.append(ask(running, "speed: 1\n" + "word " * 60)))
+        thread.start()
+        wait_for(lambda: "poe_proxy_open_streams 1.0" in running.metrics())
         running.popen.send_signal(signal.SIGTERM)
-        time.sleep(0.3)
-        began = time.monotonic()
+        wait_for(running.is_draining)
         running.popen.send_signal(signal.SIGTERM)
-        assert running.popen.wait(10) == 0
-        assert time.monotonic() - began < 3
+        assert running.popen.wait(10) == 0  # a minute before the answer is whole
         thread.join(10)
         assert results[0].json()["error"]["code"] == "overloaded"
 

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from infra import alerts
-from tests.test_serve import TOKEN, Process, free_port, process
+from tests.ports import Port
+from tests.test_serve import TOKEN, Process, process
 
 PATIENCE_SECONDS = 20.0
 EVERY = "200ms"
@@ -70,14 +71,14 @@ def prometheus(folder: Path, target: int) -> Iterator[str]:
     times = {"scrape_interval": EVERY, "scrape_timeout": EVERY, "evaluation_interval": EVERY}
     config = {"global": times, "rule_files": ["rules.yaml"], "scrape_configs": [job]}
     (folder / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    port = free_port()
+    port = Port()
     with (folder / "prometheus.log").open("wb") as log:
         running = subprocess.Popen(
             (
                 "prometheus",
                 "--config.file=prometheus.yaml",
                 "--storage.tsdb.path=data",
-                f"--web.listen-address=127.0.0.1:{port}",
+                f"--web.listen-address=127.0.0.1:{port.number}",
                 "--log.level=warn",
             ),
             cwd=folder,
@@ -85,10 +86,11 @@ def prometheus(folder: Path, target: int) -> Iterator[str]:
             stderr=log,
         )
     try:
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port.number}"
     finally:
         running.terminate()
         running.wait(10)
+        port.close()
 
 
 def firing(url: str) -> set[tuple[str, str]]:
