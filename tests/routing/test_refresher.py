@@ -12,8 +12,15 @@ import pytest
 
 from service.routing.catalogue import Catalogue
 from service.routing.refresher import CatalogueRefresher
+from tests.faults.clock_loop import ClockLoop
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, Any]]:
+    """On a clock that no busy machine can move."""
+    return "asyncio", {"loop_factory": ClockLoop}
 
 
 class Poe:

@@ -4,73 +4,68 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from time import perf_counter
 
 import pytest
 
 from service.wires.watchdog import Watchdog
+from tests.faults.clock_loop import ClockLoop, run_on_a_fake_clock
 
 
-async def bites(script: Callable[[Watchdog], object], *, within: float) -> list[float]:
+def bites(script: Callable[[Watchdog], object], *, within: float) -> list[float]:
     """When it bit, in seconds from the start."""
-    began = perf_counter()
-    found: list[float] = []
-    dog = Watchdog(lambda: found.append(perf_counter() - began))
-    made = script(dog)
-    if asyncio.iscoroutine(made):
-        await made
-    await asyncio.sleep(within)
-    dog.close()
-    return found
+
+    async def told(clock: ClockLoop) -> list[float]:
+        began = clock.time()
+        found: list[float] = []
+        dog = Watchdog(lambda: found.append(clock.time() - began))
+        made = script(dog)
+        if asyncio.iscoroutine(made):
+            await made
+        await asyncio.sleep(within)
+        dog.close()
+        return found
+
+    return run_on_a_fake_clock(told)
 
 
-@pytest.mark.anyio
-async def test_it_bites_once_when_nothing_happens_in_time() -> None:
-    [at] = await bites(lambda dog: dog.expect(0.05), within=0.2)
-    assert 0.04 < at < 0.19
+def test_it_bites_once_when_nothing_happens_in_time() -> None:
+    assert bites(lambda dog: dog.expect(0.05), within=0.2) == [pytest.approx(0.05)]
 
 
-@pytest.mark.anyio
-async def test_it_bites_at_the_last_deadline_even_if_nobody_comes_back() -> None:
+def test_it_bites_at_the_last_deadline_even_if_nobody_comes_back() -> None:
     async def moved(dog: Watchdog) -> None:
         dog.expect(0.1)
         await asyncio.sleep(0.05)
         dog.expect(0.15)
 
-    [at] = await bites(moved, within=0.4)
-    assert 0.19 < at < 0.4
+    assert bites(moved, within=0.4) == [pytest.approx(0.2)]
 
 
-@pytest.mark.anyio
-async def test_a_nearer_deadline_takes_the_place_of_a_farther_one() -> None:
+def test_a_nearer_deadline_takes_the_place_of_a_farther_one() -> None:
     def nearer(dog: Watchdog) -> None:
         dog.expect(30)
         dog.expect(0.05)
 
-    assert len(await bites(nearer, within=0.2)) == 1
+    assert bites(nearer, within=0.2) == [pytest.approx(0.05)]
 
 
-@pytest.mark.anyio
-async def test_it_does_not_bite_while_it_rests_and_does_again_afterwards() -> None:
+def test_it_does_not_bite_while_it_rests_and_does_again_afterwards() -> None:
     async def rested(dog: Watchdog) -> None:
         dog.expect(0.05)
         dog.rest()
         await asyncio.sleep(0.15)
         dog.expect(0.05)
 
-    [at] = await bites(rested, within=0.2)
-    assert at > 0.19
+    assert bites(rested, within=0.2) == [pytest.approx(0.2)]
 
 
-@pytest.mark.anyio
-async def test_it_does_not_bite_once_it_is_closed() -> None:
+def test_it_does_not_bite_once_it_is_closed() -> None:
     def closed(dog: Watchdog) -> None:
         dog.expect(0.05)
         dog.close()
 
-    assert await bites(closed, within=0.15) == []
+    assert bites(closed, within=0.15) == []
 
 
-@pytest.mark.anyio
-async def test_a_deadline_that_is_over_already_bites_soon() -> None:
-    assert len(await bites(lambda dog: dog.expect(-1), within=0.1)) == 1
+def test_a_deadline_that_is_over_already_bites_soon() -> None:
+    assert bites(lambda dog: dog.expect(-1), within=0.1) == [pytest.approx(0.0, abs=0.001)]
