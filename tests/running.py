@@ -27,6 +27,8 @@ from service.settings import Settings, load
 TOKEN = "access-token-of-the-tests"
 TENANT = "tests"
 KEYS = "first:poe-key-first-0000,second:poe-key-second-0000"
+MODEL = "sandbox-echo"
+"""One that is on the sandbox's list, and not on the one that a gateway starts with."""
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
 
@@ -134,13 +136,18 @@ def settings_for(upstream: str, **members: str) -> Settings:
 
 
 @contextmanager
-def running(upstream: str, **members: str) -> Iterator[Running]:
-    """A gateway in front of an upstream."""
+def running(upstream: str, *, listed: bool = True, **members: str) -> Iterator[Running]:
+    """A gateway in front of an upstream. `listed`: that is a sandbox, whose models it knows when the block begins; it
+    answers before, so that a test on a slow machine would ask for a model that is not on the list yet.
+    """
     settings = settings_for(upstream, **members)
     sink, metrics = io.BytesIO(), Metrics()
     app = make_app(settings, log=Log(settings.log_level, "json", sink), metrics=metrics)
     with served(app, protocol_for(settings)) as server:
-        yield Running(server.url, server.server, server.loop, settings, sink, metrics)
+        gateway = Running(server.url, server.server, server.loop, settings, sink, metrics)
+        if listed:
+            _wait_until(lambda: gateway.gateway.catalogue.find(MODEL) is not None)
+        yield gateway
 
 
 @contextmanager

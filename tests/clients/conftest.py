@@ -6,15 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.clients.catalogue import await_catalogue
 from tests.clients.speaker import Speaker, speaking
 from tests.running import Running
 
 
 @pytest.fixture(scope="session")
 def served(gateway: Running) -> Running:
-    """The shared gateway once it knows the sandbox's models."""
-    await_catalogue(gateway.url)
+    """The shared gateway."""
     return gateway
 
 

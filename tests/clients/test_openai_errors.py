@@ -11,7 +11,6 @@ import openai
 import pytest
 
 from service.sandbox.state import Sandbox
-from tests.clients.catalogue import await_catalogue
 from tests.clients.speaker import Speaker, settled, speaking
 from tests.running import Running, running, sandboxed
 
@@ -29,7 +28,6 @@ def failing(words: str) -> dict[str, Any]:
 def own_gateway(**settings: str) -> Iterator[tuple[Running, Sandbox]]:
     """A gateway whose keys may rest afterwards."""
     with sandboxed() as (url, sandbox), running(url, **settings) as gateway:
-        await_catalogue(gateway.url)
         yield gateway, sandbox
 
 

@@ -68,5 +68,5 @@ async def turns(loop: asyncio.AbstractEventLoop, count: int = 6) -> None:
 @contextmanager
 def door(upstream: str) -> Iterator[Running]:
     """The server."""
-    with running(upstream) as server:
+    with running(upstream, listed=False) as server:
         yield server

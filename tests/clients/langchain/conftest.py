@@ -15,7 +15,6 @@ import httpx
 import pytest
 from langchain_tests.integration_tests import chat_models
 
-from tests.clients.catalogue import await_catalogue
 from tests.running import TOKEN, running, sandboxed
 
 FOREIGN = ("OPENAI_", "LANGCHAIN_", "LANGSMITH_")
@@ -56,7 +55,6 @@ def openai_environment() -> Iterator[None]:
         if name.startswith(FOREIGN):
             del os.environ[name]
     with sandboxed() as (upstream, _), running(upstream) as gateway:
-        await_catalogue(gateway.url)
         os.environ.update({"OPENAI_API_KEY": TOKEN, "OPENAI_BASE_URL": f"{gateway.url}/v1"})
         yield
     os.environ.clear()

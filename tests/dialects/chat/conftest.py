@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,20 +46,10 @@ class Talk:
         return body
 
 
-def _await_catalogue(client: httpx.Client) -> None:
-    pause = threading.Event()
-    for _ in range(400):
-        if any(model["id"] == "sandbox-echo" for model in client.get("/v1/models").json()["data"]):
-            return
-        pause.wait(0.025)
-    raise AssertionError("the catalogue did not come")
-
-
 @pytest.fixture(scope="module")
 def talk() -> Iterator[Talk]:
     """A fresh pair of gateway and sandbox for one file of tests."""
     with sandboxed() as (url, sandbox), running(url) as gateway:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         with httpx.Client(base_url=gateway.url, headers=headers, timeout=20) as client:
-            _await_catalogue(client)
             yield Talk(client, gateway, sandbox)
