@@ -158,9 +158,9 @@ class Console:
             raise wrong_use(f"{otherwise} (there is no terminal to ask at)")
         answer = ""
         with self._still():
-            sys.stderr.write("" if hidden else f"{question}: ")
-            sys.stderr.flush()
             try:
+                sys.stderr.write("" if hidden else f"{question}: ")
+                sys.stderr.flush()
                 answer = getpass.getpass(f"{question}: ", sys.stderr) if hidden else sys.stdin.readline()
             except EOFError:
                 pass

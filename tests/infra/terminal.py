@@ -71,7 +71,6 @@ def _typed(parent: int, waiting: list[tuple[str, str]], running: subprocess.Pope
         while select.select([parent], [], [], 0 if ended else 0.05)[0]:
             shown += os.read(parent, 65536)
             if waiting and shown.endswith(waiting[0][0].encode()):
-                time.sleep(0.1)  # until it has stopped echoing what is typed
                 _, typed = waiting.pop(0)
                 os.write(parent, typed.encode() if typed in CONTROL_KEYS else typed.encode() + b"\n")
         if ended:
