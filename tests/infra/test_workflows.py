@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ import pytest
 import yaml
 
 import tasks
+from tests.infra.flying import ALICE, BOB, KEYS, NEXT_TOKEN, TOKEN, Desk
 from tests.infra.go_tools import built, needs_go
+from tests.infra.surface import surface
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -178,6 +181,43 @@ def test_deployments_run_the_deploy_task_and_nothing_else() -> None:
         assert deployed["run"] == "exec ./dev deploy --yes"
         assert [step.get("id", step["run"]) for step in prepared if "run" in step] == ["environment", INSTALLS]
         assert all(step.get("if") == "steps.environment.outputs.ready" for step in job["steps"][1:])
+
+
+def test_what_changes_an_app_knows_which_and_gets_each_secret_under_its_own_name() -> None:
+    """Without FLY_APP staging's job would work on fly.toml's app, which is production's, and nobody would be asked."""
+    seen = 0
+    for name, job, said in jobs():
+        if name not in ("deploy", "rotate") or "steps" not in said:
+            continue
+        seen += 1
+        secrets = {each: f"${{{{ secrets.{each} }}}}" for each in TAKEN[name]}
+        assert said["steps"][-1]["env"] == {"FLY_APP": "${{ vars.FLY_APP }}", **secrets}, job
+        assert said["environment"] == ("${{ inputs.environment }}" if name == "rotate" else job)
+    assert seen == 3
+
+
+def test_a_rotation_goes_through_where_nobody_knows_the_tokens_in_use(desk: Desk) -> None:
+    assert desk.run("setup", "--yes", "--no-github", POE_API_KEYS=KEYS, ACCESS_TOKENS=f"team:{TOKEN}").code == 0
+    shutil.rmtree(desk.folder / ".poe-proxy")
+    (line,) = (line for name, line in runs() if name == "rotate" and line.startswith("./dev secrets"))
+    given = {"POE_API_KEYS": f"{BOB},{ALICE}", "ACCESS_TOKENS": f"team:{NEXT_TOKEN}"}
+    ended = desk.run(*shlex.split(line)[1:], **given, GITHUB_ACTIONS="true")
+    assert ended.code == 0, ended.err
+    assert [each["secrets"] for each in desk.app["machines"]] == [given]
+
+
+def test_flyctl_is_the_one_that_was_tried() -> None:
+    used = [step["with"] for _, _, step in steps() if "setup-flyctl@" in step.get("uses", "")]
+    assert used == [{"version": surface()["version"]}] * 3
+
+
+def test_the_long_half_runs_by_itself_and_a_pull_request_is_checked_and_planned() -> None:
+    assert WORKFLOWS["ci"]["on"]["schedule"]
+    assert WORKFLOWS["ci"]["jobs"]["long"]["steps"][-1]["run"] == "./dev test --long"
+    assert "infra/terraform/**" in WORKFLOWS["terraform"]["on"]["pull_request"]["paths"]
+    validate, plan = (WORKFLOWS["terraform"]["jobs"][job] for job in ("validate", "plan"))
+    assert {"terraform validate", "terraform test"} <= {step.get("run") for step in validate["steps"]}
+    assert plan["strategy"]["matrix"]["environment"] == list(ENVIRONMENTS)
 
 
 def test_what_changes_an_app_hears_of_its_run_being_cancelled() -> None:
