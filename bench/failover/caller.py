@@ -81,10 +81,6 @@ class Caller:
         seen.seconds = time.monotonic() - seen.asked_at
         return seen
 
-    async def ask_and_leave(self, model: str, fallback: str, *, after: float) -> None:
-        """Ask, and close the connection `after` seconds later, whatever came."""
-        await self.ask(model, fallback, within=after)
-
     def _post(self, model: str, fallback: str) -> Any:
         body: dict[str, object] = {
             "model": model,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -21,7 +22,8 @@ HEALTHY_WITHIN = 10.0
 LEAVE_AFTER = 2.0
 SETTLE_SECONDS = 0.5
 """For a gateway to let go of what callers left behind."""
-LONGEST_SETTLE_SECONDS = 3.0
+LONGEST_WAIT_SECONDS = 3.0
+POLL_SECONDS = 0.02
 MARGIN_SECONDS = 5.0
 """Beyond the time in which a recovered model must be in use again."""
 
@@ -68,21 +70,24 @@ class Course:
         return replace(sight, sequence=tuple(sequence), outage=(up - self.profile.outage_seconds, up))
 
     async def _leaving(self, caller: Caller) -> Sight:
-        after = self.profile.seconds(LEAVE_AFTER)
-        asked = [caller.ask_and_leave(self.fault.model, self.fault.fallback, after=after) for _ in range(LEAVERS)]
-        await asyncio.gather(*asked)
+        leavers = [asyncio.create_task(self._ask(caller)) for _ in range(LEAVERS)]
+        await asyncio.sleep(self.profile.seconds(LEAVE_AFTER))
+        await self._until(lambda: len(self._calls()) >= LEAVERS)  # who never came cannot leave
+        for leaver in leavers:
+            leaver.cancel()
+        await asyncio.wait(leavers)
         left_at = time.monotonic()
-        await self._let_go()
+        await asyncio.sleep(SETTLE_SECONDS)
+        await self._until(lambda: all([call.left_at or call.over for call in self._calls()]))
         seen = await self._ask(caller)
         await asyncio.sleep(SETTLE_SECONDS)
         return replace(self._sight(seen, await self._healthy(caller)), left_at=left_at)
 
-    async def _let_go(self) -> None:
-        """Give the gateway time for what callers left behind, and a busy machine more of it."""
-        until = time.monotonic() + LONGEST_SETTLE_SECONDS
-        await asyncio.sleep(SETTLE_SECONDS)
-        while time.monotonic() < until and any([not (call.left_at or call.over) for call in self._calls()]):  # noqa: ASYNC110 - calls set no event
-            await asyncio.sleep(SETTLE_SECONDS / 10)
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Give a busy machine some time, and a bad gateway no more of it."""
+        until = time.monotonic() + LONGEST_WAIT_SECONDS
+        while time.monotonic() < until and not holds():  # noqa: ASYNC110 - calls set no event
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _ask(self, caller: Caller) -> Seen:
         hang = max(self.profile.seconds(self.fault.hang), HEALTHY_WITHIN)
