@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -294,12 +293,16 @@ class Slow(Provider):
 
     def __init__(self, schemas: dict[str, Any]) -> None:
         super().__init__(schemas)
-        self.at_it, self.go_on = Event(), Event()
+        self.at_it, self.told, self.go_on = Event(), Event(), Event()
 
     def ApplyResourceChange(self, request: Any, context: Any) -> Any:
         self.at_it.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(50)
         return super().ApplyResourceChange(request, context)
+
+    def StopProvider(self, request: Any, context: Any) -> Any:
+        self.told.set()  # by a Terraform that was interrupted
+        return super().StopProvider(request, context)
 
 
 TASK = """
@@ -342,7 +345,7 @@ def test_an_apply_that_is_interrupted_finishes_what_it_is_at_and_gives_the_lock_
         try:
             assert slow.at_it.wait(30)
             os.killpg(apply.pid, signal.SIGINT)  # as a terminal does at Ctrl-C: to the task and to Terraform
-            time.sleep(0.5)
+            assert slow.told.wait(20)
             slow.go_on.set()
             _, told = apply.communicate(timeout=30)
         finally:
