@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,8 +28,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(time, "sleep", made.sleep)
-    monkeypatch.setattr(time, "monotonic", lambda: made.now)
+    # Of that module alone: other threads of this process live by the real one.
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(sleep=made.sleep, monotonic=lambda: made.now))
     return made
 
 
@@ -54,16 +54,18 @@ def test_without_patience_it_asks_once(clock: Clock) -> None:
 class Page(BaseHTTPRequestHandler):
     """Answers by path."""
 
+    server: Quiet
+
     def do_GET(self) -> None:
         if self.path == "/silent":
-            time.sleep(1)
+            self.server.left.wait(50)
             return
         if self.path in ("/begun", "/begun-badly"):
             self.send_response(200 if self.path == "/begun" else 503)
             self.send_header("Content-Length", "10")
             self.end_headers()
             self.wfile.flush()
-            time.sleep(1)
+            self.server.left.wait(50)
             return
         self.send_response({"/moved": 302, "/bad": 500}.get(self.path, 200))
         self.send_header("Location", "http://127.0.0.1:9/elsewhere")
@@ -75,18 +77,25 @@ class Page(BaseHTTPRequestHandler):
         """Stay quiet."""
 
 
+class Quiet(ThreadingHTTPServer):
+    """The listener of `Page`; `left` says that nobody waits for an answer any more."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Page)
+        self.left = threading.Event()
+
+    def handle_error(self, *_: object) -> None:
+        """A client that leaves is no error."""
+
+
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-    class Quiet(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            """A client that leaves is no error."""
-
-    with Quiet(("127.0.0.1", 0), Page) as server:
+    with Quiet() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
+        server.left.set()
         server.shutdown()
         thread.join()
 

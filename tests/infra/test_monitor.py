@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -59,6 +60,11 @@ def test_the_login_of_flyctl_will_do(running: Desk, monkeypatch: pytest.MonkeyPa
     assert running.calls("auth token") == ["auth token --json"]
 
 
+def sleep_by(monkeypatch: pytest.MonkeyPatch, pause: Callable[[float], None]) -> None:
+    """Do this where the watch would sleep; other threads of this process sleep as they like."""
+    monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=time.monotonic, sleep=pause))
+
+
 def test_the_watch_repeats_until_it_is_interrupted(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
 
@@ -67,7 +73,7 @@ def test_the_watch_repeats_until_it_is_interrupted(running: Desk, monkeypatch: p
         if len(pauses) == 3:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(time, "sleep", pause)
+    sleep_by(monkeypatch, pause)
     ended = running.run("monitor", "--watch")
     assert (ended.code, ended.err) == (130, "")
     assert len(running.calls("status")) == 3
@@ -75,7 +81,7 @@ def test_the_watch_repeats_until_it_is_interrupted(running: Desk, monkeypatch: p
 
 def test_the_watch_outlives_a_moment_without_a_network(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter(["unreachable", "500", "401"])
-    monkeypatch.setattr(time, "sleep", lambda _: running.fault("status", next(looks)))
+    sleep_by(monkeypatch, lambda _: running.fault("status", next(looks)))
     ended = running.run("monitor", "--watch")
     assert (ended.code, len(running.calls("status"))) == (3, 4)
     assert "no such host; check the network" in ended.out
