@@ -70,7 +70,9 @@ class Process:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return [orjson.loads(line) for line in self._log.read_bytes().splitlines()]
+        """What is in the log, but for a line that is being written."""
+        whole = self._log.read_bytes().rpartition(b"\n")[0]
+        return [orjson.loads(line) for line in whole.splitlines()]
 
     def metrics(self) -> str:
         return httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics").text
@@ -168,6 +170,7 @@ def test_a_busy_metrics_port_is_a_warning_at_a_desk_and_the_end_elsewhere(tmp_pa
 
 def test_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
     with process(tmp_path, "--dev") as running:
+        wait_for(lambda: bool(re.search("^curl .*\n", running.errors, re.MULTILINE)))
         line = next(line for line in running.errors.splitlines() if line.startswith("curl "))
         words = shlex.split(line)
         headers = dict(word.split(": ", 1) for word in words if re.match(r"[A-Za-z-]+: ", word))
@@ -238,6 +241,7 @@ def test_the_printed_line_works_for_ipv6(tmp_path: Path) -> None:
 def test_a_token_that_has_ended_is_told_of_at_the_start(tmp_path: Path) -> None:
     tokens = f"old:{TOKEN}-of-old@2020-01-01T00:00Z,new:{TOKEN}-of-new@2999-01-01T00:00Z"
     with process(tmp_path, **{**SANDBOX, "ACCESS_TOKENS": tokens}) as running:
+        wait_for(lambda: any("ended" in line["message"] for line in running.lines))
         told = [line for line in running.lines if "ended" in line["message"]]
         assert [line["tenant"] for line in told] == ["old"]
 
