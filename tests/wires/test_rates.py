@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from service.deadline import Deadlines
 from service.errors import Failure
 from service.routing.route import Route
+from service.wires import rates
 from service.wires.bot import BotWire
 from service.wires.chat import ChatWire
 from service.wires.client import Client
@@ -45,8 +46,10 @@ def test_the_three_fields_of_the_rest_endpoints_are_read(upper: bool) -> None:
     assert rates_of(answer(**given)) == Rates(500, 499, 60.0)
 
 
-def test_the_other_family_names_a_moment() -> None:
-    moment = datetime.fromtimestamp(time.time(), UTC) + timedelta(seconds=30)
+def test_the_other_family_names_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime(2026, 12, 31, 23, 59, 45, tzinfo=UTC)
+    monkeypatch.setattr(rates, "time", SimpleNamespace(time=now.timestamp))
+    moment = now + timedelta(seconds=30)
     found = rates_of(
         answer(
             anthropic_ratelimit_requests_limit="500",
@@ -56,7 +59,7 @@ def test_the_other_family_names_a_moment() -> None:
     )
     assert found is not None
     assert found[:2] == (500, 0)
-    assert found.reset_seconds == pytest.approx(30, abs=2)
+    assert found.reset_seconds == pytest.approx(30)
 
 
 def test_an_answer_without_rates_tells_none() -> None:

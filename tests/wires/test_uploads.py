@@ -16,7 +16,7 @@ from service.wires.bot_request import Attachment
 from service.wires.http import open_session
 from service.wires.uploads import Uploads, refuses_attachment
 from tests.wires.calls import SECRET
-from tests.wires.upstream import Script, Upstream, Wait, answer
+from tests.wires.upstream import Hold, Script, Upstream, Wait, answer
 
 DONE = b'{"attachment_url": "https://u/1", "mime_type": "image/png", "size": 3}'
 OK = answer("200 OK", DONE)
@@ -146,18 +146,27 @@ async def test_those_who_need_the_same_upload_share_it() -> None:
     assert {each.url for pair in attached for each in pair} == {"https://u/1"}
 
 
+async def came(upstream: Upstream, requests: int) -> None:
+    async with asyncio.timeout(10):
+        while len(upstream.requests) < requests:  # noqa: ASYNC110 - an upstream sets no event
+            await asyncio.sleep(0.005)
+
+
 @pytest.mark.anyio
 async def test_an_upload_goes_on_while_anybody_waits_and_stops_when_nobody_does() -> None:
-    async with opened([Wait(0.2), OK], [Wait(30)]) as (found, upstream):
+    go_on = asyncio.Event()
+    async with opened([Hold(go_on), OK], [Wait(30)]) as (found, upstream):
         first, second = [asyncio.ensure_future(attach(found, PNG)) for _ in range(2)]
-        await asyncio.sleep(0.05)
+        await came(upstream, 1)
         first.cancel()
+        await asyncio.sleep(0.05)
+        go_on.set()
         assert (await second)[0].url == "https://u/1"
         assert first.cancelled()
         third = asyncio.ensure_future(attach(found, MediaPart("file", data=b"other")))
-        await asyncio.sleep(0.05)
+        await came(upstream, 2)
         third.cancel()
-        await asyncio.wait_for(upstream.gone.wait(), 1)
+        await asyncio.wait_for(upstream.gone.wait(), 10)
         assert not found._running
 
 
@@ -196,8 +205,8 @@ async def test_one_failed_upload_stops_the_others() -> None:
     parts = [MediaPart("file", data=b"%d" % i) for i in range(4)]
     async with opened(answer("400 Bad Request", b"no"), [Wait(30)]) as (found, upstream):
         with pytest.raises(Failure):
-            await asyncio.wait_for(attach(found, *parts), 2)
-        await asyncio.wait_for(upstream.gone.wait(), 1)
+            await asyncio.wait_for(attach(found, *parts), 10)
+        await asyncio.wait_for(upstream.gone.wait(), 10)
 
 
 @pytest.mark.anyio

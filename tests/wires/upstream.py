@@ -20,11 +20,18 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A pause in a script, until the event."""
+
+    event: asyncio.Event
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """The end of a script by a TCP reset."""
 
 
-Step = bytes | Wait | Reset
+Step = bytes | Wait | Hold | Reset
 Script = bytes | Sequence[Step]
 
 
@@ -114,6 +121,8 @@ class Upstream:
             for step in steps:
                 if isinstance(step, Wait):
                     await asyncio.sleep(step.seconds)
+                elif isinstance(step, Hold):
+                    await step.event.wait()
                 elif isinstance(step, Reset):
                     writer.transport.abort()
                     return False
