@@ -32,9 +32,9 @@ IMPATIENT = {
 """For faults that are nothing but silence; others have the usual limits, which no busy machine comes near."""
 CLOSED_SECONDS = 0.2
 """Within this time an upstream's call is closed once it is decided that it has failed."""
-SLACK_SECONDS = 0.4
-"""For a busy machine."""
-CELL_SECONDS = 8.0
+SLACK_SECONDS = 2.0
+"""For a busy machine. What is not closed at once is open until a limit of the gateway ends it, after ten or more."""
+CELL_SECONDS = 20.0
 NAMES = {"poe-key-first-0000": "first", "poe-key-second-0000": "second"}
 
 

@@ -150,10 +150,10 @@ def events_of(text: str) -> list[tuple[str, Any]]:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether the condition comes true within three seconds."""
+    """Whether the condition comes true within ten seconds."""
 
     async def wait() -> bool:
-        for _ in range(300):
+        for _ in range(1000):
             if condition():
                 return True
             await asyncio.sleep(0.01)

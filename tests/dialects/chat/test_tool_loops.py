@@ -278,7 +278,7 @@ def test_any_object_can_be_asked_for(talk: Talk, wire: str) -> None:
 def test_a_stream_that_is_held_back_is_kept_alive() -> None:
     """Its head leaves at its deadline, comments follow, and then either all of the answer or the error in band."""
     with (
-        sandboxed(first_word_seconds=0.5) as (url, _),
+        sandboxed(first_word_seconds=1) as (url, _),
         running(url, HEAD_DEADLINE="100ms", KEEPALIVE="100ms") as gateway,
         httpx.Client(base_url=gateway.url, headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20) as client,
     ):
