@@ -204,7 +204,9 @@ def _tokens(session: Session) -> Finding:
         days = each.days_left
         if days is not None and days < TOKEN_WARNING_DAYS:
             text = f"{each.name} has ended" if days < 0 else f"{each.name} ends in {counted(round(days), 'day')}"
-            return Finding("deploy token", False, text, "./dev setup makes a new one")
+            ours = each.name in session.drawer.record().made
+            first = "" if ours else f"renew it where it was made, or `flyctl tokens revoke {each.id}`, and "
+            return Finding("deploy token", False, text, f"{first}./dev setup makes a new one")
     told = [each.name + (f" until {each.ends[:10]}" if each.days_left is not None else "") for each in alive]
     return Finding("deploy token", True, ", ".join(told) or "none")
 

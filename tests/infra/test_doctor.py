@@ -114,6 +114,19 @@ def test_a_deploy_token_is_told_with_its_end(running: Desk) -> None:
     assert re.search(r" until \d{4}-\d\d-\d\d$", found(running)[1]["deploy token"]["text"])
 
 
+@pytest.mark.parametrize("name", ["poe-proxy setup 0a1b2c", "flyctl deploy token"])
+def test_the_cure_for_an_old_token_that_was_made_elsewhere_is_one(running: Desk, name: str) -> None:
+    """`setup` leaves such a token alone, so that its own name would be no cure."""
+    running.change(aged)
+    running.change(lambda state: state["apps"][APP]["tokens"][0].update(name=name))
+    (token,) = running.app["tokens"]
+    fix = found(running)[1]["deploy token"]["fix"]
+    assert f"`flyctl tokens revoke {token['id']}`, and ./dev setup" in fix
+    running.change(lambda state: state["apps"][APP]["tokens"][0].update(revoked="2026-11-22 00:00:00 +0000 UTC"))
+    assert running.run("setup", "--yes").code == 0
+    assert found(running)[0] == 0
+
+
 def test_keys_that_are_lost_are_counted_and_those_that_rest_are_not(running: Desk) -> None:
     keys = {"usable": 1, "limited": 1, "revoked": 1}
     running.change(lambda state: state.update(ready={IMAGE: {"keys": keys}}))
