@@ -151,7 +151,7 @@ def test_a_whole_answer_that_nobody_reads_is_open_until_its_time_is_over(server:
         with begin(port_of(gateway), "chat", stream=False):
             wait_for(gateway, lambda: unsent_bytes(gateway) > 0)
             assert question(gateway, "chat", stream=False).json()["error"]["code"] == "overloaded"
-            let_the_time_be_over(gateway)
+            gateway.end_all_limits()
             wait_for(gateway, lambda: gateway.gateway.open_requests == 0)
             wait_for(gateway, lambda: unsent_bytes(gateway) == 0)
         assert read(question(gateway, "chat", stream=False)).status == 200
@@ -168,7 +168,7 @@ def test_a_stream_that_nobody_reads_ends_soon_after_its_time(
     with fresh(server, proxy.url) as gateway:
         with begin(port_of(gateway), wire):
             wait_for(gateway, lambda: unsent_bytes(gateway) > 0)
-            let_the_time_be_over(gateway)
+            gateway.end_all_limits()
             wait_for(gateway, lambda: unsent_bytes(gateway) == gateway.gateway.open_requests == 0)
             assert gateway.call(lambda: (gateway.gateway.pool.open_leases, gateway.gateway.body_bytes)) == (0, 0)
         assert [(line["outcome"], line["status"]) for line in gateway.lines()] == [("upstream_timeout", 200)]
@@ -178,18 +178,6 @@ def test_a_stream_that_nobody_reads_ends_soon_after_its_time(
 def unsent_bytes(gateway: Running) -> int:
     """What has been written for all callers and lies in this process."""
     return sum(protocol.transport.get_write_buffer_size() for protocol in gateway.server.server_state.connections)
-
-
-def let_the_time_be_over(gateway: Running) -> None:
-    """Whatever limit a request stands under ends now, and not before everything has come as far as it should."""
-
-    def end() -> None:
-        running = gateway.gateway.deadlines._running
-        assert running
-        for deadline in running:
-            deadline.begin_anew(0.0)
-
-    gateway.call(end)
 
 
 def wait_for(gateway: Running, condition: Callable[[], bool]) -> None:
