@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -254,10 +254,10 @@ def test_routes_of_a_known_name_cost_next_to_nothing(name: str) -> None:
     SNAPSHOT.routes(name)
     times = []
     for _ in range(5):
-        start = perf_counter()
+        start = thread_time()
         for _ in range(1000):
             SNAPSHOT.routes(name)
-        times.append((perf_counter() - start) / 1000)
+        times.append((thread_time() - start) / 1000)
     assert min(times) < ROUTES_SECONDS
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from hypothesis import assume, given, settings
@@ -124,10 +124,10 @@ def test_names_that_share_their_words_are_related() -> None:
 def test_suggesting_takes_less_than_two_milliseconds(name: str) -> None:
     times = []
     for _ in range(5):
-        start = perf_counter()
+        start = thread_time()
         NAMES.near(name)
         NAMES.related(name)
-        times.append(perf_counter() - start)
+        times.append(thread_time() - start)
     assert min(times) < NEAR_SECONDS
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from time import perf_counter
+from time import thread_time
 from typing import Any
 
 import orjson
@@ -261,8 +261,8 @@ def test_a_prompt_without_options_costs_next_to_nothing() -> None:
     prompt = ask()
     times = []
     for _ in range(5):
-        start = perf_counter()
+        start = thread_time()
         for _ in range(1000):
             lift(prompt, GPT, "chat")
-        times.append((perf_counter() - start) / 1000)
+        times.append((thread_time() - start) / 1000)
     assert min(times) < EMPTY_LIFT_SECONDS

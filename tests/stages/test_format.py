@@ -313,10 +313,10 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_schema_takes_long(name: str) -> None:
     schema, answer = HOSTILE[name]
-    began = time.perf_counter()
+    began = time.thread_time()
     with suppress(Refusal):
         checker(schema).reason_against(answer)
-    assert time.perf_counter() - began < SPARE_SECONDS
+    assert time.thread_time() - began < SPARE_SECONDS
 
 
 @pytest.mark.parametrize("name", ["doubled a hundred times", "65 patterns", "30,000 choices", "larger than 256 KiB"])

@@ -152,10 +152,10 @@ def test_a_long_answer_in_many_small_pieces_is_followed_at_once() -> None:
     piece = text("abcd")
     kept = Kept()
     kept.add([piece] * 100_000)
-    began = time.perf_counter()
+    began = time.thread_time()
     follower = Follower(kept.known())
     for _ in range(100_000):
         assert follower.feed([piece]) == []
     assert follower.caught_up
     assert follower.feed([piece, DONE]) == [piece, DONE]
-    assert time.perf_counter() - began < 5, "a loop over all that is known for each piece takes minutes"
+    assert time.thread_time() - began < 5, "a loop over all that is known for each piece takes minutes"

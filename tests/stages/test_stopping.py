@@ -73,6 +73,6 @@ def test_no_sequence_stops_nothing() -> None:
 
 def test_a_sequence_as_long_as_a_book_costs_nothing() -> None:
     long = "a" * 2_000_000
-    began = time.perf_counter()
+    began = time.thread_time()
     assert passed(["a" * 1000] * 200, long, "a" * LONGEST + "b")[1] is False
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5

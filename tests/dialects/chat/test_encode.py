@@ -233,10 +233,10 @@ def test_a_hundred_pieces_are_one_join() -> None:
     def seconds() -> float:
         encoder = StreamEncoder("chatcmpl-1", "Model", 1, Options())
         encoder.feed([text("a")])
-        began = time.perf_counter()
+        began = time.thread_time()
         for _ in range(100):
             encoder.feed([pieces])
-        return (time.perf_counter() - began) / 100
+        return (time.thread_time() - began) / 100
 
     # It takes 3 µs; a chunk made by itself takes 1 µs at least, and there are a hundred of them.
     assert min([seconds() for _ in range(20)]) < 50e-6

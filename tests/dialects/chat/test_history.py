@@ -202,6 +202,6 @@ def test_whatever_is_sent_each_call_has_one_result_behind_it(messages: list[dict
 def test_a_hundred_thousand_repeated_results_are_read_in_a_moment() -> None:
     messages = [calling("a"), *[result("a") for _ in range(100_000)]]
     read = ChatCompletionRequest.model_validate({"model": "m", "messages": messages}).messages
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(turns_of(read)) == 2
-    assert time.perf_counter() - began < 5
+    assert time.thread_time() - began < 5
