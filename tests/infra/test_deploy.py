@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra import fly_toml
+from infra.fly import COMMANDS
 from service.version import VERSION
 from tests.infra import fake_flyctl, flying
 from tests.infra.fake_flyctl import Fly, Refused
@@ -516,6 +519,34 @@ def test_a_failure_before_anything_was_deployed_does_not_go_back(running: Desk) 
     ended = running.run("deploy", "--image", NEXT, FLY_API_TOKEN="expired")
     assert ended.code == 3
     assert running.writes() == []
+
+
+def test_a_build_that_came_to_one_machine_alone_is_undone(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each machine runs what it was told to, so that none of them alone looks wrong."""
+    real = Fly._update
+
+    def half(fly: Fly, machine: dict[str, Any], image: str, release: int) -> None:
+        late = ":folder-" in image and machine is not fly.app["machines"][0]
+        real(fly, machine, machine["image"] if late else image, release)
+
+    monkeypatch.setattr(Fly, "_update", half)
+    ended = running.run("deploy")
+    assert ended.code == 1
+    assert "machines run different images" in ended.line
+    assert images(running) == {GOOD}
+
+
+def test_fly_toml_is_held_against_every_key_that_fly_knows(running: Desk) -> None:
+    """Without `--strict` flyctl says nothing of a key that it will not heed."""
+    assert running.run("deploy", "--image", NEXT).code == 0
+    assert running.calls("config validate") == [f"config validate --strict --app={APP}"]
+
+
+def test_a_deployment_has_the_time_that_fly_toml_gives_its_machines(root: Path) -> None:
+    config = fly_toml.read(root)
+    one_machine = fly_toml.duration(config.values["deploy"]["wait_timeout"])
+    for command in ("deploy", "secrets deploy", "scale vm"):
+        assert COMMANDS[command].seconds >= 3 * one_machine, command
 
 
 def test_a_dry_run_deploys_nothing(running: Desk) -> None:

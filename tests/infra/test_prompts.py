@@ -107,6 +107,17 @@ def nothing_happens(shell: Shell, question: Question, key: str) -> None:
     assert shell.files() == files
 
 
+@pytest.mark.parametrize("organizations", [1, 2])
+def test_yes_asks_nothing_even_where_somebody_sits(shell: Shell, organizations: int) -> None:
+    state = shell.state
+    state["orgs"] = {f"org-{number}": "" for number in range(organizations)}
+    fake_flyctl.save(shell.state_file, state)
+    seen = shell.typed("setup", "--yes", answers=[])
+    assert (seen.code, shell.state["apps"]) == (2, {})
+    assert "stays hidden" not in seen.text
+    assert seen.lines[-1].startswith("no Poe keys" if organizations == 1 else "give --org SLUG")
+
+
 def test_answers_on_a_terminal_set_everything_up(shell: Shell) -> None:
     seen = shell.typed(
         "setup",

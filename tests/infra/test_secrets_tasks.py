@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from infra import import_lines, record, secrets
 from infra.record import Issued
-from tests.infra import fake_flyctl
+from tests.infra import fake_flyctl, flying
 from tests.infra.flying import ALICE, APP, BOB, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk, Killed
 
 
@@ -342,6 +342,18 @@ def test_an_image_that_was_never_tested_is_told_when_new_secrets_do_not_mend_it(
     running.change(lambda state: state.update(ready={image: {"http": 503}}))
     ended = running.run("secrets", "--yes", POE_API_KEYS=f"carol:{CAROL}")
     assert (ended.code, "`./dev rollback` takes back an image that was never tested" in ended.line) == (1, True)
+
+
+def test_a_new_token_that_no_machine_takes_is_told(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = flying.of_machine
+
+    def deaf(state: Any, machine: Any, path: str, token: str) -> tuple[int, Any]:
+        return (401, {}) if token == NEXT_TOKEN else real(state, machine, path, token)
+
+    monkeypatch.setattr(flying, "of_machine", deaf)
+    ended = running.run("secrets", "--yes", ACCESS_TOKENS=f"team:{NEXT_TOKEN}")
+    assert ended.code == 1
+    assert "/v1/models with a token: HTTP 401 instead of HTTP 200" in ended.line
 
 
 def test_a_dry_run_sends_nothing_and_remembers_nothing(running: Desk) -> None:

@@ -493,6 +493,16 @@ def test_for_scripts_it_names_the_file_and_not_the_token(desk: Desk) -> None:
     assert Path(ended.json["token_file"]).read_text().strip().partition(":")[2] not in ended.out
 
 
+@pytest.mark.parametrize("more", [(), ("--machines", "2")], ids=["nothing to do", "one machine more"])
+def test_every_run_ends_with_a_test_of_each_machine(desk: Desk, more: tuple[str, ...]) -> None:
+    assert fresh(desk).code == 0
+    (machine,) = desk.app["machines"]
+    desk.change(lambda state: state.update(ready={machine["image"]: {"http": 503, "status": "draining"}}))
+    ended = fresh(desk, *more)
+    assert ended.code == 1
+    assert f"{APP} runs, but: machine {machine['id']}: /ready: draining" in ended.line
+
+
 WRONG = {
     "unknown region": (["--region", "xyz"], {}, 2, "'xyz' is no region"),
     "retired region": (["--region", "hkg"], {}, 2, "region hkg was retired by Fly; its replacement is sin"),
