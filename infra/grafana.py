@@ -12,6 +12,7 @@ from typing import Any
 
 from invoke import Exit
 
+from infra.fly import wrong_use
 from infra.session import Session
 from infra.task import ExitCode
 from infra.terraform import not_set_up
@@ -30,21 +31,21 @@ class Grafana:
 
     def works(self, source: str) -> bool:
         """Whether the data source gets answers from its Prometheus."""
-        status, answer = self._ask("GET", f"/api/datasources/uid/{source}/health")
+        status, answer = self.ask("GET", f"/api/datasources/uid/{source}/health")
         return status == 200 and str(answer.get("status", "")).upper() == "OK"
 
     def give(self, source: str, token: str) -> None:
         """Let the data source show this token; everything else of it stays as Terraform made it."""
-        status, found = self._ask("GET", f"/api/datasources/uid/{source}")
+        status, found = self.ask("GET", f"/api/datasources/uid/{source}")
         if status != 200:
             raise Exit(f"Grafana: {_why(status, source)}", code=int(ExitCode.FAILED))
         # The header's name is in what Grafana shows, its value in what it keeps to itself.
         found["secureJsonData"] = {"httpHeaderValue1": token}
-        status, _ = self._ask("PUT", f"/api/datasources/uid/{source}", found)
+        status, _ = self.ask("PUT", f"/api/datasources/uid/{source}", found)
         if status != 200:
             raise Exit(f"Grafana did not take the token (HTTP {status})", code=int(ExitCode.FAILED))
 
-    def _ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
+    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, dict[str, Any]]:
         """Status and answer; 0 where nothing came back. Whatever the answer says, no token is in it."""
         request = urllib.request.Request(  # noqa: S310 - `opened` takes http and https alone
             self.url + path,
@@ -98,11 +99,10 @@ def authorize(session: Session, grafana: Grafana, source: str, organization: str
     if not token and grafana.works(source):
         session.done("token", "the data source has one that works")
         return
-    token = token or session.console.ask(
-        "A read-only token for Fly's metrics",
-        hidden=True,
-        otherwise=f"set {TOKEN}; `flyctl tokens create readonly {organization} --name grafana -x 8760h` makes one",
-    )
+    otherwise = f"set {TOKEN}; `flyctl tokens create readonly {organization} --name grafana -x 8760h` makes one"
+    if not token and session.yes:
+        raise wrong_use(otherwise)
+    token = token or session.console.ask("A read-only token for Fly's metrics", hidden=True, otherwise=otherwise)
     session.redact.add(token)
     # What flyctl prints carries its scheme; the token of a login does not.
     grafana.give(source, token if token.startswith(("FlyV1 ", "Bearer ")) else f"Bearer {token}")

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra import http, smoke, waiting
+from infra import grafana, http, smoke, waiting
 from infra.smoke import Ready
 
 
@@ -108,6 +108,10 @@ def test_an_answer(url: str) -> None:
 def test_a_redirect_is_not_followed(url: str) -> None:
     """It could take a token elsewhere."""
     assert http.get(f"{url}/moved", {"Authorization": "t"}).status == 302
+
+
+def test_grafanas_token_goes_to_no_other_host_either(url: str) -> None:
+    assert grafana.Grafana(f"{url}/moved", "t").ask("GET", "") == (302, {})
 
 
 def test_errors_are_answers(url: str) -> None:

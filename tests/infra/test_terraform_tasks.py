@@ -25,7 +25,7 @@ import pytest
 from tf.gen import tfplugin_pb2 as pb
 
 import tasks
-from infra import process, terraform
+from infra import console, process, terraform
 from infra.program import Tasks
 from tests.infra import bucket
 from tests.infra.schema_provider import Provider, load, pack, serving, unpack
@@ -504,6 +504,7 @@ def test_a_token_that_is_missing_or_wrong_is_told(run: Run, monkeypatch: pytest.
     with grafana() as served:
         monkeypatch.setenv("GRAFANA_URL", served.url)
         monkeypatch.delenv("FLY_METRICS_TOKEN")
+        monkeypatch.setattr(console, "asks", lambda: True)  # `--yes` asks nothing even where somebody sits
         code, _, told = run(*SETUP)
         assert code == 2
         assert "set FLY_METRICS_TOKEN; `flyctl tokens create readonly acme" in told
