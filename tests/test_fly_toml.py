@@ -29,6 +29,10 @@ def test_the_ports_are_the_services(fly: dict[str, Any]) -> None:
     assert [(entry["port"], entry["path"]) for entry in fly["metrics"]] == [(SETTINGS.metrics_port, "/metrics")]
 
 
+def test_no_token_is_sent_in_the_clear(fly: dict[str, Any]) -> None:
+    assert fly["http_service"]["force_https"] is True
+
+
 def test_a_stream_may_drain_before_it_is_killed(fly: dict[str, Any]) -> None:
     assert fly["kill_signal"] == "SIGTERM"
     assert SETTINGS.drain_timeout < seconds(fly["kill_timeout"]) <= 300

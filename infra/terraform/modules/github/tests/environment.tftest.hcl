@@ -45,6 +45,18 @@ run "secrets_are_placeholders" {
     error_message = "No secret's value may pass through Terraform."
   }
   assert {
+    condition     = github_repository_ruleset.main[0].enforcement == "active" && github_repository_ruleset.main[0].rules[0].non_fast_forward && github_repository_ruleset.main[0].rules[0].deletion
+    error_message = "The branch's rules are in force, and its past cannot be rewritten."
+  }
+  assert {
+    condition     = github_repository_ruleset.main[0].rules[0].required_status_checks[0].strict_required_status_checks_policy
+    error_message = "What is merged was tested on top of what is there."
+  }
+  assert {
+    condition     = github_repository_environment.this.deployment_branch_policy[0].custom_branch_policies
+    error_message = "The branches that may deploy are those that are listed."
+  }
+  assert {
     condition     = github_repository_environment.this.prevent_self_review
     error_message = "With two reviewers nobody passes their own deployment."
   }

@@ -32,6 +32,10 @@ run "alerts_watch_this_app_alone" {
   command = plan
 
   assert {
+    condition     = alltrue([for r in grafana_rule_group.alerts.rule : r.no_data_state == "OK" && r.exec_err_state == "Error"])
+    error_message = "No breach is health; a Prometheus that cannot be asked is none."
+  }
+  assert {
     condition     = alltrue([for r in grafana_rule_group.alerts.rule : strcontains(jsondecode(r.data[0].model).expr, "app=\"poe-proxy-staging\"")])
     error_message = "Each alert asks for the environment's app."
   }
