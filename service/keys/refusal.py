@@ -29,9 +29,9 @@ class Outlook:
     """Why no key can be had for a model, and when that changes. Moments are infinity where it does not.
 
     `soonest`: when the first key can be had that only its account's rate, or a trial after a rest, holds back;
-    `turn`: the same for whoever is in line behind the others. `rested`: when the first rest ends. `probed`: when a
-    revoked key is probed next. `avoided`: a key that could be used was to be avoided. `dry`: an account is out of
-    points.
+    `turn`: the same for whoever is in line behind the others. `rested`: when the first rest ends, and the trial that
+    holds back its key even then. `probed`: when a revoked key is probed next. `avoided`: a key that could be used was
+    to be avoided. `dry`: an account is out of points.
     """
 
     soonest: float
@@ -50,17 +50,17 @@ def outlook(keys: Iterable[Key], model: str, now: float, avoid: Set[str], *, ahe
     for key in keys:
         account, rest = key.account, key.rests.get(model)
         until = max(account.rest.until, -inf if rest is None else rest.until)
+        tried = max(key.revoked.trial_until, -inf if rest is None else rest.trial_until)
         if key.revoked.active:
             probed = min(probed, key.revoked.probe_at)
         elif account.dry.active:
             dry = True
         elif until > now:
             if rest is None or not rest.uncovered or rest.until <= now:
-                rested = min(rested, until)
+                rested = min(rested, max(until, tried, account.rest.trial_until, account.dry.trial_until))
         elif key.spec.name in avoid:
             avoided = True
         else:
-            tried = max(key.revoked.trial_until, -inf if rest is None else rest.trial_until)
             waits[account] = min(waits.get(account, inf), tried)
     lines = [
         _not_before(max(tried, account.rest.trial_until, account.dry.trial_until), account.window.slots(now))

@@ -125,6 +125,21 @@ def test_a_trial_of_a_key_leaves_its_siblings_alone(clock: Clock) -> None:
     assert sorted(take(pool).key.name for _ in range(5)) == ["a/1", "a/2", "a/2", "a/2", "a/2"]
 
 
+@pytest.mark.parametrize("kind", [Kind.DRY, Kind.KEY_REVOKED])
+def test_a_rest_that_ends_within_a_trial_is_told_with_the_end_of_the_trial(clock: Clock, kind: Kind) -> None:
+    """Of another model's rest: until then nobody can be served, whatever has ended before."""
+    pool = pool_of(clock, "a")
+    first, second = take(pool, "one"), take(pool, "two")
+    first.failed(Failure(kind, "no"))
+    clock.forward(3)
+    pool.balance_seen("a", 7, asked=clock.now)
+    take(pool, "one")
+    second.failed(limited(1))
+    assert refused(pool, "two").retry_after == pytest.approx(TRIAL_SECONDS)
+    clock.forward(TRIAL_SECONDS + 0.001)
+    assert pool.usable_count("two") == 1
+
+
 def test_what_was_on_its_way_before_the_rest_proves_nothing(clock: Clock) -> None:
     pool = pool_of(clock, "a", queue_length=0)
     old = take(pool)
