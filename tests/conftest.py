@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from service.settings import Settings
@@ -26,6 +27,10 @@ for setting in fields(Settings):
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
+
+# The same examples in every run, and no limit to the time of one: what passed once also passes on a machine that is
+# slower or busier. `--hypothesis-profile=default` looks for new ones.
+hypothesis.settings.load_profile("ci")
 
 
 @pytest.fixture(scope="session")
