@@ -24,6 +24,7 @@ def leaks(*folders: Path) -> list[str]:
     ]
 
 
+@pytest.mark.timeout(240)  # dozens of programs, each of which takes a busy machine its time to start
 def test_a_whole_life(shell: Shell) -> None:
     """Set up, changed, broken, mended and destroyed; `LOG_LEVEL=debug` in the shell, and flyctl's log, tell nothing."""
     code, out, err = shell.run("setup", "--yes", POE_API_KEYS=KEYS)
