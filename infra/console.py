@@ -6,10 +6,11 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from infra import hints
 from infra.fly import wrong_use
 from infra.redact import Redactor
 from infra.wrap import wrapped
@@ -26,8 +27,8 @@ _MARKS = {GOOD: ("[green]✓[/]", "ok"), BAD: ("[red]✗[/]", "failed"), OPEN: (
 class Console:
     """Standard output is for what was asked for; progress, warnings and questions go to standard error."""
 
-    def __init__(self, redact: Redactor, *, as_json: bool = False, dry_run: bool = False) -> None:
-        self._redact = redact
+    def __init__(self, redact: Redactor, *, as_json: bool = False, dry_run: bool = False, app: str = "") -> None:
+        self._redact: Callable[[str], str] = lambda text: hints.about(app, redact(text))
         self._as_json = as_json
         self._dry_run = dry_run
         self._status: rich.status.Status | None = None

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from infra import fly, fly_toml, service, shapes
+from invoke import Exit
+
+from infra import fly, fly_toml, hints, service, shapes
 from infra.console import Console
 from infra.fly import Fly, wrong_use
 from infra.record import Drawer
@@ -101,7 +103,13 @@ def opened(app: str, *, dry_run: bool, as_json: bool, yes: bool) -> Iterator[Ses
     redact = Redactor()
     for name in ("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"):
         redact.add(os.environ.get(name, ""))
-    console = Console(redact, as_json=as_json, dry_run=dry_run)
+    named = app or os.environ.get("FLY_APP", "")
+    named = named if APP_NAME.fullmatch(named) else ""
+    console = Console(redact, as_json=as_json, dry_run=dry_run, app=named)
     begun: list[str] = []
     with fly.opened(redact, dry_run=dry_run, noted=console.note, hear=console.hear, begun=begun) as flyctl:
-        yield Session(app, dry_run, as_json, yes, flyctl, console, redact, Path.cwd(), begun=begun)
+        try:
+            yield Session(app, dry_run, as_json, yes, flyctl, console, redact, Path.cwd(), begun=begun)
+        except Exit as ended:
+            ended.message = hints.about(named, ended.message or "") or None
+            raise

@@ -280,3 +280,13 @@ def test_the_stand_in_refuses_what_flyctl_would() -> None:
 def test_the_surface_is_of_the_pinned_flyctl() -> None:
     assert surface()["version"] == "0.4.83"
     assert len(surface()["commands"]) > 200
+
+
+def test_the_next_step_acts_on_the_app_that_was_given(desk: Desk) -> None:
+    """Whoever pastes it would else work on fly.toml's app, which is production's."""
+    assert "`./dev setup --app other-staging` makes it" in desk.run("status", "--app", "other-staging").err
+    assert "`./dev setup --app poe-proxy-staging` makes it" in desk.run("infra.vars").err
+    told = desk.run("doctor", "--app", "other-staging", "--json").json
+    assert told[-1]["fix"] == "./dev setup --app other-staging"
+    assert "`./dev setup --app other-staging` makes it" in desk.run("status", FLY_APP="other-staging").err
+    assert "`./dev setup` makes it" in desk.run("status").err
