@@ -12,10 +12,10 @@ import shlex
 import sys
 import threading
 from collections.abc import Callable, Iterator, Set
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
-from invoke import Argument, Collection, Exit, ParseError, Program, Task
+from invoke import Argument, Collection, Exit, ParseError, ParserContext, Program, Task
 
 from infra import process
 from infra.fly_task import COMMON
@@ -70,9 +70,10 @@ class Tasks(Program):
         self.create_config()
         try:
             self.parse_core(argv)
-            self._refuse_what_would_be_ignored()
+            self._refuse_stray_words()
             self.parse_collection()
             self.parse_tasks()
+            self._refuse_what_would_be_ignored()
         except ValueError as error:  # invoke lets the conversion of `--machines two` escape as it is
             raise ParseError(self._no_number(str(error).rpartition(": ")[2])) from error
         try:
@@ -84,11 +85,7 @@ class Tasks(Program):
         self.update_config()
         self.execute()
 
-    def _refuse_what_would_be_ignored(self) -> None:
-        given = [name for name in MEANINGLESS if self.args[name].value != self.args[name].default]
-        if given:
-            hint = "; did you mean --dry-run, behind the task's name?" * (given[0] == "dry")
-            raise ParseError(f"--{given[0]} means nothing to these tasks{hint}")
+    def _refuse_stray_words(self) -> None:
         if self.argv[1:2] and self.argv[1] in RELAYED:
             return
         if self.core.remainder:
@@ -98,30 +95,61 @@ class Tasks(Program):
             if not word or (word.startswith("--") and word.endswith("=")):
                 raise ParseError(f"{word.rstrip('=') or before} needs a value, and got an empty one")
 
+    def _refuse_what_would_be_ignored(self) -> None:
+        for name in MEANINGLESS:
+            if self.args[name].value != self.args[name].default:
+                raise ParseError(self._meaningless(name))
+
     def _plainly(self, error: ParseError) -> str:
         """invoke's sentence in terms of what was typed."""
         text = str(error)
         if missing := MISSING_VALUE.search(text):
-            return f"--{missing[1]} needs a value"
+            name = missing[1]
+            return self._meaningless(name) if name in MEANINGLESS else f"{self._typed(name)} needs a value"
         if unknown := UNKNOWN_WORD.search(text):
-            near = difflib.get_close_matches(unknown[1], self._known_words(error), n=1)
-            task = error.context.name if error.context else None
-            page = f"{task} --help shows its flags" if task else "--list shows what there is"
-            hint = f"did you mean {near[0]}?" if near else f"{self.binary} {page}"
-            return f"unknown word {shlex.quote(unknown[1])}; {hint}"
+            return self._unknown(unknown[1], error.context)
         if topic := UNKNOWN_TOPIC.search(text):
             return f"unknown topic {shlex.quote(topic[1])}; {self.binary} --list shows what there is"
         return text
+
+    def _meaningless(self, name: str) -> str:
+        """What to say of a flag of invoke's own that does nothing here, with the one that may have been meant."""
+        typed = self._typed(name)
+        if name == "dry":
+            return f"{typed} means nothing to these tasks; did you mean --dry-run, behind the task's name?"
+        own = self._own_words()
+        task = next((word for word in self.argv[1:] if word in own), "")
+        near = [flag for flag in own.get(task, ()) if flag.startswith(f"-{typed}")]
+        return f"{typed} means nothing to these tasks" + "".join(f"; did you mean {flag}?" for flag in near[:1])
+
+    def _typed(self, name: str) -> str:
+        """One of invoke's own flags as it was typed, which may be by its one letter."""
+        letters = {f"-{each}" for flag in self.core_args() if flag.name == name for each in flag.nicknames}
+        return next((word[:2] for word in self.argv[1:] if word[:2] in letters), f"--{name}")
+
+    def _unknown(self, word: str, context: ParserContext | None) -> str:
+        """What to say of a word that nobody knows, with the one that may have been meant."""
+        task, own = (context.name if context else None), self._own_words()
+        flags = set(own[task] if task else chain(*own.values()))
+        if word in flags:  # only before a task can it be unknown
+            return f"{word} belongs behind the task's name"
+        general = [f"--{flag.name}" for flag in self.core_args() if flag.name not in MEANINGLESS]
+        near = difflib.get_close_matches(word, sorted({*own, *flags, *general}), n=1)
+        page = f"{task} --help shows its flags" if task else "--list shows what there is"
+        behind = ", behind the task's name" * (not task and not flags.isdisjoint(near))
+        hint = f"did you mean {near[0]}{behind}?" if near else f"{self.binary} {page}"
+        return f"unknown word {shlex.quote(word)}; {hint}"
+
+    def _own_words(self) -> dict[str, list[str]]:
+        """Each task's flags as they are typed, by each of its names."""
+        contexts = self.namespace.to_contexts() if self.namespace else ()
+        return {name: list(each.flags) for each in contexts for name in (each.name or "", *each.aliases)}
 
     def _no_number(self, value: str) -> str:
         """What to say of a value, as Python quotes it, that invoke could not convert."""
         flags = [word.partition("=")[0] for word in self.argv if repr(word.partition("=")[2]) == value]
         flags += [before for before, word in zip(self.argv, self.argv[1:], strict=False) if repr(word) == value]
         return f"{flags[0] if flags else 'a flag'} takes a whole number, not {value}"
-
-    def _known_words(self, error: ParseError) -> list[str]:
-        flags = list(error.context.flags) if error.context else []
-        return [*self.collection.task_names, *flags]
 
     def no_tasks_given(self) -> None:
         """Without a task: the list."""

@@ -35,6 +35,10 @@ def pretend_tasks() -> Collection:
         """
         print(f"machines={machines} host={host} dry_run={dry_run} github={github}")
 
+    @task(help={"follow": "go on", "app": "NAME: the app"})
+    def logs(c: Context, follow: bool = False, app: str = "") -> None:
+        """Tell what was said."""
+
     @task
     def drift(c: Context) -> None:
         """End with the code for drift."""
@@ -50,7 +54,7 @@ def pretend_tasks() -> Collection:
         """Measure."""
         print(shlex.split(c.remainder))
 
-    return Collection(scale, drift, interrupt, bench)
+    return Collection(scale, logs, drift, interrupt, bench)
 
 
 @pytest.fixture
@@ -88,9 +92,20 @@ def test_a_task_that_is_done_exits_0(run: Run) -> None:
         (("--help", "scael"), "./dev: unknown word scael; did you mean scale?"),
         (("--list", "nowhere"), "./dev: unknown topic nowhere; ./dev --list shows what there is"),
         (("--dry", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
-        (("-R", "scale"), f"./dev: --dry {SENSELESS}; did you mean --dry-run, behind the task's name?"),
-        (("-f", "/nowhere", "scale"), f"./dev: --config {SENSELESS}"),
-        (("-T", "1", "scale"), f"./dev: --command-timeout {SENSELESS}"),
+        (("-R", "scale"), f"./dev: -R {SENSELESS}; did you mean --dry-run, behind the task's name?"),
+        (("-f", "/nowhere", "scale"), f"./dev: -f {SENSELESS}"),
+        (("-T", "1", "scale"), f"./dev: -T {SENSELESS}"),
+        (("--command-timeout", "1", "scale"), f"./dev: --command-timeout {SENSELESS}"),
+        (("scale", "-f"), f"./dev: -f {SENSELESS}"),
+        (("logs", "-f"), f"./dev: -f {SENSELESS}; did you mean --follow?"),
+        (("logs", "-f", "x"), f"./dev: -f {SENSELESS}; did you mean --follow?"),
+        (("logs", "--pty"), f"./dev: --pty {SENSELESS}"),
+        (("logs", "-F"), "./dev: -F needs a value"),
+        (("--list", "-f"), f"./dev: -f {SENSELESS}"),
+        (("--app", "x", "logs"), "./dev: --app belongs behind the task's name"),
+        (("--app=x", "logs"), "./dev: --app belongs behind the task's name"),
+        (("--ap", "x", "logs"), "./dev: unknown word --ap; did you mean --app, behind the task's name?"),
+        (("--verson",), "./dev: unknown word --verson; did you mean --version?"),
         (("scale", "--host="), "./dev: --host needs a value, and got an empty one"),
         (("scale", "--host", ""), "./dev: --host needs a value, and got an empty one"),
         (("scale", "--", "--dry-run"), "./dev: unknown word --dry-run; no task takes words behind --"),
