@@ -99,6 +99,13 @@ class Tasks(Program):
         for name in MEANINGLESS:
             if self.args[name].value != self.args[name].default:
                 raise ParseError(self._meaningless(name))
+        for context in self.tasks:
+            for flag in context.args.values():
+                # A 0 is how such a flag says that it was not given, so that a 0 that was given would be passed over.
+                if flag.kind is int and not flag.default and flag.got_value and flag.value <= 0:
+                    shown = _shape(flag).partition(" ")[0]
+                    page = f"{self.binary} {context.name} --help tells more"
+                    raise ParseError(f"{shown} takes a whole number above 0, not {flag.value}; {page}")
 
     def _plainly(self, error: ParseError) -> str:
         """invoke's sentence in terms of what was typed."""

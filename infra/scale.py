@@ -53,11 +53,11 @@ def show(session: Session) -> dict[str, Any]:
 def count(session: Session, machines: int = 0) -> dict[str, Any]:
     """Set the number of machines, spread over the regions there are. Limits and key states are each machine's own.
 
-    Fewer is asked about first: Fly cuts the streams of a machine that is taken away.
+    Fewer is asked about first: Fly cuts the streams of a machine that is taken away. None at all: `./dev destroy`.
     Runs: flyctl scale show · scale count · scale show, once for each region that changes
     """
     if not 1 <= machines <= MOST_MACHINES:
-        raise wrong_use(f"--machines N is missing or not from 1 to {MOST_MACHINES} (`./dev destroy` removes the app)")
+        raise wrong_use(f"--machines N is missing or not from 1 to {MOST_MACHINES}")
     with session.alone():
         now = regions_now(session)
         where = sorted(now, key=lambda region: (-now[region], region)) or [session.config.region]

@@ -22,6 +22,7 @@ from tests.infra.terminal import on_terminal
 
 Run = Callable[..., tuple[int, str, str]]
 SENSELESS = "means nothing to these tasks"
+TOO_SMALL = "takes a whole number above 0"
 
 
 def pretend_tasks() -> Collection:
@@ -34,6 +35,11 @@ def pretend_tasks() -> Collection:
         And more about it.
         """
         print(f"machines={machines} host={host} dry_run={dry_run} github={github}")
+
+    @task(help={"soft": "N: a limit", "port": "P: a port"})
+    def limits(c: Context, soft: int = 0, port: int = 8080) -> None:
+        """Set limits; 0 is not given."""
+        print(f"soft={soft} port={port}")
 
     @task(help={"follow": "go on", "app": "NAME: the app"})
     def logs(c: Context, follow: bool = False, app: str = "") -> None:
@@ -54,7 +60,7 @@ def pretend_tasks() -> Collection:
         """Measure."""
         print(shlex.split(c.remainder))
 
-    return Collection(scale, logs, drift, interrupt, bench)
+    return Collection(scale, limits, logs, drift, interrupt, bench)
 
 
 @pytest.fixture
@@ -106,6 +112,8 @@ def test_a_task_that_is_done_exits_0(run: Run) -> None:
         (("--app=x", "logs"), "./dev: --app belongs behind the task's name"),
         (("--ap", "x", "logs"), "./dev: unknown word --ap; did you mean --app, behind the task's name?"),
         (("--verson",), "./dev: unknown word --verson; did you mean --version?"),
+        (("limits", "--soft", "0"), f"./dev: --soft {TOO_SMALL}, not 0; ./dev limits --help tells more"),
+        (("limits", "--soft=-1"), f"./dev: --soft {TOO_SMALL}, not -1; ./dev limits --help tells more"),
         (("scale", "--host="), "./dev: --host needs a value, and got an empty one"),
         (("scale", "--host", ""), "./dev: --host needs a value, and got an empty one"),
         (("scale", "--", "--dry-run"), "./dev: unknown word --dry-run; no task takes words behind --"),
@@ -114,6 +122,30 @@ def test_a_task_that_is_done_exits_0(run: Run) -> None:
 def test_wrong_use_is_one_line_and_exits_2(run: Run, words: tuple[str, ...], line: str) -> None:
     code, _, told = run(*words)
     assert (code, told) == (2, f"{line}\n")
+
+
+def test_a_zero_is_refused_only_where_it_would_mean_that_nothing_was_given(run: Run) -> None:
+    assert run("limits", "--port", "0") == (0, "soft=0 port=0\n", "")
+
+
+def numbers() -> list[tuple[str, str]]:
+    """Every flag of every task that says by a 0 that it was not given."""
+    contexts = tasks.namespace.to_contexts()
+    flags = [(str(each.name), flag) for each in contexts for flag in each.args.values()]
+    return [(name, f"--{flag.name}".replace("_", "-")) for name, flag in flags if flag.kind is int and not flag.default]
+
+
+@pytest.mark.parametrize(("name", "flag"), numbers())
+def test_a_zero_is_not_passed_over_by_any_task(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for value in ("0", "-1"):
+        with pytest.raises(SystemExit) as ended:
+            Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", name, f"{flag}={value}"])
+        line = f"./dev: {flag} {TOO_SMALL}, not {value}; ./dev {name} --help tells more\n"
+        assert (ended.value.code, capsys.readouterr().err) == (2, line)
+
+
+def test_the_flags_that_a_zero_might_pass_over_are_found() -> None:
+    assert {("setup", "--machines"), ("scale.vm", "--memory"), ("scale.auto", "--soft")} <= set(numbers())
 
 
 def test_the_tasks_own_exit_code_and_line_come_through(run: Run) -> None:

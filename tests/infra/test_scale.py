@@ -156,8 +156,9 @@ def test_what_fly_makes_something_else_of_is_drift(running: Desk, monkeypatch: p
         (["scale.regions", "--regions", "nrt,hkg"], "region hkg was retired by Fly; its replacement is sin"),
         (["scale.regions", "--regions", "tokyo"], "'tokyo' is no region; there are ams arn"),
         (["scale.count"], "--machines N is missing or not from 1 to 50"),
-        (["scale.count", "--machines", "0"], "`./dev destroy` removes the app"),
-        (["scale.count", "--machines=-1"], "--machines N is missing or not from 1 to 50"),
+        (["scale.count", "--machines", "51"], "--machines N is missing or not from 1 to 50"),
+        (["scale.count", "--machines", "0"], "--machines takes a whole number above 0, not 0"),
+        (["scale.vm", "--size", "shared-cpu-2x", "--memory", "0"], "--memory takes a whole number above 0, not 0"),
         (["scale.vm"], "nothing to change: give --size or --memory"),
         (["scale.vm", "--size", "huge"], "--size 'huge' is none of shared-cpu-1x"),
         (["scale.vm", "--size", "shared-cpu-1x", "--memory", "300"], "is not from 256 to 2048 in steps of 256"),
@@ -168,7 +169,7 @@ def test_what_fly_makes_something_else_of_is_drift(running: Desk, monkeypatch: p
         (["scale.auto", "--min", "00"], "--min 0 would stop the last machine: a quiet stream is cut"),
         (["scale.auto", "--soft", "900", "--hard", "800"], "and hard at most MAX_STREAMS, which is 2000"),
         (["scale.auto", "--hard", "5000"], "and hard at most MAX_STREAMS, which is 2000"),
-        (["scale.auto", "--soft=-1"], "and hard at most MAX_STREAMS, which is 2000"),
+        (["scale.auto", "--soft", "0", "--hard", "500"], "--soft takes a whole number above 0, not 0"),
     ],
 )
 def test_wrong_use_is_one_line_and_changes_nothing(running: Desk, words: list[str], line: str) -> None:
