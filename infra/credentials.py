@@ -26,6 +26,8 @@ LARGEST_FILE_BYTES = 1 << 20
 SHORTEST_TOKEN = 16
 """Shorter ones are placeholders; the service takes none."""
 TENANT = "owner"
+MOST_TOLD = 5
+"""How many items that are wrong are told one by one."""
 NOT_A_VALUE = re.compile(r"^[ \t]*(#|(?:export[ \t]+)?[A-Z][A-Z_]+=)", re.MULTILINE)
 """How a line begins that was meant for a shell."""
 
@@ -86,7 +88,8 @@ def checked_keys(session: Session, text: str) -> Values:
     with session.console.progress("asking Poe about the keys"):
         verdicts = service.examine_keys(text)
     _refuse_malformed(verdicts, KEYS)
-    _refuse(verdicts, ExitCode.FAILED, f"{KEYS}: ", "; nothing was sent to Fly")
+    page = "; poe.com/api/keys shows the good ones" * any(each.alive is False for each in verdicts)
+    _refuse(verdicts, ExitCode.FAILED, f"{KEYS}: ", f"{page}; nothing was sent to Fly")
     return Values(joined(text), verdicts)
 
 
@@ -113,8 +116,9 @@ def _refuse_malformed(verdicts: Sequence[Verdict], variable: str) -> None:
 
 
 def _refuse(verdicts: Sequence[Verdict], code: ExitCode, before: str, behind: str) -> None:
-    if wrong := [each.problem for each in verdicts if each.problem]:
-        raise Exit(before + "; ".join(problem.rstrip(".") for problem in wrong[:5]) + behind, code=int(code))
+    if wrong := [each.problem.rstrip(".") for each in verdicts if each.problem]:
+        told = [*wrong[:MOST_TOLD], *([f"and {len(wrong) - MOST_TOLD} more"] if len(wrong) > MOST_TOLD else ())]
+        raise Exit(before + "; ".join(told) + behind, code=int(code))
 
 
 def plain_tokens(text: str) -> list[str]:

@@ -11,7 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from service import failures
 from service import settings as all_settings
@@ -36,6 +36,14 @@ def main(argv: Sequence[str]) -> int:
     except SettingsError as problem:
         print(problem, file=sys.stderr)
         return EXIT_BAD_SETTINGS
+
+
+class _Asked(NamedTuple):
+    """A key that Poe is asked about, its place in the list, and the answer to fill in."""
+
+    key: KeySpec
+    place: int
+    result: dict[str, Any]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -130,28 +138,31 @@ def _key_results(items: list[Examined[KeySpec]], *, offline: bool) -> list[dict[
     if not offline:
         # Only Poe's address is wanted here: a malformed key in the environment must not get in the way.
         base_url = all_settings.load(overrides={"POE_API_KEYS": "", "ACCESS_TOKENS": ""}).poe_base_url
-        pairs = zip(items, results, strict=True)
-        asyncio.run(_ask_all(base_url, [(item.spec, result) for item, result in pairs if item.spec is not None]))
+        triples = enumerate(zip(items, results, strict=True), 1)
+        asked = [_Asked(item.spec, place, result) for place, (item, result) in triples if item.spec is not None]
+        asyncio.run(_ask_all(base_url, asked))
     return results
 
 
-async def _ask_all(base_url: str, asked: list[tuple[KeySpec, dict[str, Any]]]) -> None:
+async def _ask_all(base_url: str, asked: list[_Asked]) -> None:
     import aiohttp  # here, since it costs more to import than the rest of a command takes
 
     from service.keys.balance import fetch_balance
 
     slots = asyncio.Semaphore(MOST_CHECKS_AT_ONCE)
 
-    async def ask(key: KeySpec, result: dict[str, Any]) -> None:
+    async def ask(one: _Asked) -> None:
         async with slots:
+            # A key without a name of its own is found by its place alone.
+            which = f"`{one.key.name}` (item {one.place})"
             try:
-                result["points"] = await fetch_balance(session, base_url, key.secret)
-                result["alive"] = True
+                one.result["points"] = await fetch_balance(session, base_url, one.key.secret)
+                one.result["alive"] = True
             except Failure as failure:
-                result["problem"] = f"`{key.name}`: {failure.message}"
+                one.result["problem"] = f"{which}: {failure.message}"
                 if failure.kind is Kind.KEY_REVOKED:
-                    result["alive"] = False
-                    result["problem"] = f"`{key.name}`: Poe does not accept this key."
+                    one.result["alive"] = False
+                    one.result["problem"] = f"{which}: Poe does not accept this key."
 
     async with aiohttp.ClientSession() as session:
-        await asyncio.gather(*(ask(key, result) for key, result in asked))
+        await asyncio.gather(*map(ask, asked))

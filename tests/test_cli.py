@@ -123,7 +123,7 @@ def test_each_bad_key_is_told_by_name(run: Run, poe: None) -> None:
         ("item 4", False, None),
         ("d", False, None),
     ]
-    assert told["b"]["problem"] == "`b`: Poe does not accept this key."
+    assert told["b"]["problem"] == "`b` (item 2): Poe does not accept this key."
     assert told["d"]["problem"] == "`d` (item 5) is the same key as `a`"
 
 
@@ -139,7 +139,14 @@ def test_a_poe_that_is_away_says_nothing_of_the_key(run: Run, monkeypatch: pytes
     code, out, _ = run("check", "--keys", "-", stdin=f"a:{GOOD}")
     told = results(out)["a"]
     assert (code, told["alive"]) == (1, None)
+    assert told["problem"].startswith("`a` (item 1): ")
     assert "could not be reached" in told["problem"]
+
+
+def test_a_bad_key_without_a_name_is_found_by_its_place(run: Run, poe: None) -> None:
+    _, out, _ = run("check", "--keys", "-", stdin=f"a:{GOOD}\n{DEAD}\n")
+    name = f"key-{sha256(DEAD.encode()).hexdigest()[:6]}"
+    assert results(out)[name]["problem"] == f"`{name}` (item 2): Poe does not accept this key."
 
 
 def test_keys_are_checked_although_those_of_the_environment_are_bad(

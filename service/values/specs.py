@@ -32,6 +32,9 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 
+_OF_A_HEADER = re.compile(r"bearer|(?:proxy-)?authorization:?|x-api-key:?", re.IGNORECASE)
+"""What comes along where a header was copied; the blank behind it makes it an item of its own."""
+
 Spec = TypeVar("Spec")
 
 
@@ -196,6 +199,8 @@ def _refuse_bad_value(value: str) -> None:
         raise ValueError("has no value")
     if value[0] in "\"'" or value[-1] in "\"'":
         raise ValueError("has quotation marks around it; leave them out")
+    if _OF_A_HEADER.fullmatch(value) is not None:
+        raise ValueError("is a word of a header, like `Authorization: Bearer`; leave it out")
     if _VISIBLE.fullmatch(value) is None:
         raise ValueError("holds characters other than visible ASCII")
     if len(value) > LONGEST_VALUE:

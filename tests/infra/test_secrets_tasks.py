@@ -195,7 +195,19 @@ WRONG = {
     "placeholder": ([], {"POE_API_KEYS": "alice:your-api-key-1"}, 2, "`alice` (item 1) is a placeholder"),
     "empty item": ([], {"POE_API_KEYS": f"{ALICE},,{BOB}"}, 2, "item 2 is empty"),
     "duplicate": ([], {"POE_API_KEYS": f"a:{ALICE} b:{ALICE}"}, 2, "is the same key as `a`"),
-    "dead key": ([], {"POE_API_KEYS": f"alice:{ALICE},x:pk-nobody-knows"}, 1, "`x`: Poe does not accept this key"),
+    "dead key": (
+        [],
+        {"POE_API_KEYS": f"alice:{ALICE},x:pk-nobody-knows"},
+        1,
+        "`x` (item 2): Poe does not accept this key; poe.com/api/keys shows the good ones; nothing was sent to Fly",
+    ),
+    "dead keys without names": (
+        [],
+        {"POE_API_KEYS": " ".join([ALICE, *(f"pk-nobody-knows-{each}" for each in range(7))])},
+        1,
+        "(item 6): Poe does not accept this key; and 2 more; poe.com/api/keys shows the good ones",
+    ),
+    "a copied header": ([], {"POE_API_KEYS": f"Bearer {ALICE}"}, 2, "(item 1) is a word of a header"),
     "short token": ([], {"ACCESS_TOKENS": "team:short"}, 2, "is shorter than 16 characters"),
     "grace": (
         ["--grace", "soon"],

@@ -517,7 +517,7 @@ WRONG = {
     "empty item": ([], {"POE_API_KEYS": f"{ALICE},,{BOB}"}, 2, "item 2 is empty"),
     "placeholder": ([], {"POE_API_KEYS": "your-api-key-1"}, 2, "is a placeholder"),
     "duplicate": ([], {"POE_API_KEYS": f"a:{ALICE},b:{ALICE}"}, 2, "is the same key as `a`"),
-    "dead key": ([], {"POE_API_KEYS": "a:pk-nobody-knows-this"}, 1, "`a`: Poe does not accept this key"),
+    "dead key": ([], {"POE_API_KEYS": "a:pk-nobody-knows-this"}, 1, "`a` (item 1): Poe does not accept this key"),
     "short token": ([], {"ACCESS_TOKENS": "team:short"}, 2, "is shorter than 16 characters"),
     "host with a scheme": (["--host", "https://api.example.com"], {}, 2, "leave scheme, port and path out"),
     "host that is a path": (["--host", "api"], {}, 2, "is no host name like api.example.com"),

@@ -16,6 +16,7 @@ from service.values.specs import Examined, KeySpec, TokenSpec
 
 SECRET = "Zq3vT8pLw5Xk2Nf7Rb9Yc4Hd6Jg1Ms0A"
 TOKEN = "tok-7f3a9c2e5b8d1046"
+OF_A_HEADER = "is a word of a header, like `Authorization: Bearer`; leave it out"
 
 
 def named(kind: str, value: str) -> str:
@@ -84,6 +85,9 @@ def test_several_tokens_may_belong_to_one_tenant() -> None:
         (f"a:{SECRET} b:{SECRET}", "`b` (item 2) is the same key as `a`"),
         (f"{SECRET} {SECRET}", f"`{named('key', SECRET)}` (item 2) is the same key as `{named('key', SECRET)}`"),
         (f"a:{SECRET} a:{SECRET}2", "`a` (item 2) is a name that another key has already"),
+        (f"Bearer {SECRET}", f"`{named('key', 'Bearer')}` (item 1) {OF_A_HEADER}"),
+        (f"a:{SECRET},b:bearer {SECRET}2", f"`b` (item 2) {OF_A_HEADER}"),
+        (f"Authorization: Bearer {SECRET}", f"`{named('key', 'Authorization:')}` (item 1) {OF_A_HEADER}"),
         (f'a:"{SECRET}"', "`a` (item 1) has quotation marks around it; leave them out"),
         (f"a:{SECRET}'", "`a` (item 1) has quotation marks around it; leave them out"),
         (f"a:{SECRET}\u200b", "`a` (item 1) holds characters other than visible ASCII"),
@@ -113,6 +117,7 @@ def test_what_is_just_within_the_bounds_is_taken() -> None:
         (f"t:{TOKEN}@2026-13-01T00:00Z", "`t` (item 1) has an end that is no time like @2026-12-01T00:00Z"),
         (f"t:{TOKEN}@2026-12-01T00:00", "`t` (item 1) has an end that is no time like @2026-12-01T00:00Z"),
         (f"t:{TOKEN}@2026-12-01", "`t` (item 1) has an end that is no time like @2026-12-01T00:00Z"),
+        (f"Bearer {TOKEN}", f"`{named('tenant', 'Bearer')}` (item 1) {OF_A_HEADER}"),
         ("t:your-access-token-here", "`t` (item 1) is a placeholder, not a real value"),
     ],
 )
