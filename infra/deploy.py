@@ -94,11 +94,12 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
     before = earlier.look(session, machines)
     label = "" if image else _label(session.folder)
     tell_gap(session, machines)
-    earlier.keep(session, before, image or f"registry.fly.io/{session.app}:{label}")
+    built = "" if image else f"registry.fly.io/{session.app}:{label}"
+    earlier.keep(session, before, image or built)
     problem, cut_off = _attempt(session, _what(session, image, label), strategy, machines)
     if session.dry_run:
         return {}
-    expected = Expected(image, "" if image else version_here(), token, keys=False)
+    expected = Expected(image, "" if image else version_here(), token, built, keys=False)
     went_through = not problem or (cut_off and _all_new(session, before))
     found = _problems(session, expected, before.newest) if went_through else [problem]
     if found == [smoke.NOTHING_RUNS] and not any(each.state == "started" for each in machines):

@@ -14,6 +14,8 @@ from typing import Any
 Row = Mapping[str, Any]
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]+)")
 """flyctl writes the digest behind whatever it was given, and so twice where it was given one."""
+_LABEL = re.compile(r"(?:[0-9a-f]{12,40}|folder)(?:-dirty)?-\d{14}", re.ASCII)
+"""As `deploy` labels what it builds: commit and time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +241,16 @@ def same_image(one: str, other: str) -> bool:
         return bool(digests & others)
     name, other_name = (each.partition("@")[0] for each in (one, other))
     return bool(name) and _short(name) == _short(other_name)
+
+
+def is_another_build(image: str, built: str) -> bool:
+    """Whether an image is for sure not the one that was built as `built`, `REGISTRY/APP:LABEL`.
+
+    That is known where it has another label of ours in the same repository. Whatever else Fly may write instead, a
+    digest alone or a label that is not ours, says nothing against it.
+    """
+    (repository, _, label), (own, _, wanted) = (_short(each.partition("@")[0]).partition(":") for each in (image, built))
+    return repository == own and label != wanted and _LABEL.fullmatch(label) is not None
 
 
 def _short(name: str) -> str:

@@ -11,7 +11,7 @@ from infra import credentials, http, waiting
 from infra.http import Answer
 from infra.plural import counted
 from infra.session import Session
-from infra.shapes import Machine, same_image
+from infra.shapes import Machine, is_another_build, same_image
 
 PATIENCE_SECONDS = 90.0
 """A new address and a certificate may take a while to be known everywhere."""
@@ -27,12 +27,14 @@ LOST = frozenset(["dry", "revoked"])
 class Expected:
     """What has to be seen; an empty text is not looked at. `token` is a caller's, `NAME:TOKEN` or bare.
 
+    `image` has to be the one that runs. `built` only has not to be another build: how Fly writes it is not known.
     Without `keys`, Poe keys in trouble are told and are no problem: another image would not mend them.
     """
 
     image: str = ""
     version: str = ""
     token: str = field(default="", repr=False)
+    built: str = ""
     keys: bool = True
 
 
@@ -133,6 +135,8 @@ def _ask_one(session: Session, machine: Machine, expected: Expected, seconds: fl
     image = expected.image or machine.image
     if image and not same_image(told.image, image):
         return _but(told, f"runs {told.image or 'an unnamed image'} instead of {image}", machine.id)
+    if expected.built and is_another_build(told.image, expected.built):
+        return _but(told, f"runs {told.image} instead of {expected.built}", machine.id)
     return _versioned(told, expected)
 
 

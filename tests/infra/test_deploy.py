@@ -87,6 +87,54 @@ def test_a_commit_that_is_built_again_badly_does_not_take_the_good_image_along(
     assert images(running) == {good} != {bad}
 
 
+def built_as(running: Desk, monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    """From now on the machines come to run this image after a build, whatever was asked for."""
+    real = Fly.deploy
+
+    def deploy(fly: Fly) -> str:
+        told = real(fly)
+        for machine in fly.app["machines"] if "--image-label" in fly.flags else ():
+            machine["image"] = image
+        return told
+
+    monkeypatch.setattr(Fly, "deploy", deploy)
+    monkeypatch.setattr("infra.deploy.commit_here", lambda _: "0123456789ab")
+    monkeypatch.setattr("infra.deploy._time_now", lambda: "20261122132501")
+
+
+@pytest.mark.parametrize(
+    "label", ["0123456789ab-20261122132243", "folder-20261122132501", "fedcba987654-dirty-20261122132501"]
+)
+def test_a_build_whose_place_another_took_is_no_success(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    """The release is new and the version right; only the label tells."""
+    other = f"registry.fly.io/{APP}:{label}"
+    built_as(running, monkeypatch, other)
+    ended = running.run("deploy")
+    assert ended.code == 1
+    assert f"runs {other} instead of registry.fly.io/{APP}:0123456789ab-20261122132501" in ended.line
+    assert images(running) == {GOOD}
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        f"registry.fly.io/{APP}:0123456789ab-20261122132501@sha256:{'0' * 64}",
+        f"registry.fly.io/{APP}@sha256:{'0' * 64}",
+        f"registry.fly.io/{APP}:deployment-01JD3V0Q8Z3C4W5X6Y7Z8A9B0C",
+        f"mirror.example/{APP}-builds:0123456789ab-20261122132243",
+        f"sha256:{'0' * 64}",
+    ],
+)
+def test_a_build_that_fly_names_in_another_way_is_not_undone(
+    running: Desk, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    built_as(running, monkeypatch, image)
+    ended = running.run("deploy")
+    assert (ended.code, images(running)) == (0, {image}), ended.err
+
+
 SMOKE = {
     "not ready": ({"http": 503, "status": "starting"}, "/ready: starting (HTTP 503)"),
     "another image": ({"image": GOOD}, f"runs {GOOD} instead of {BAD}"),
