@@ -19,7 +19,7 @@ from infra.earlier import Before
 from infra.fly import FlyError, wrong_use
 from infra.fly_task import fly_task
 from infra.plural import counted
-from infra.refusal import Refusal
+from infra.refusal import Refusal, without_step
 from infra.session import Session, quoted
 from infra.shapes import Machine, Release
 from infra.smoke import Expected
@@ -112,7 +112,8 @@ def roll_out(session: Session, machines: Sequence[Machine], *, image: str, strat
         _back(session, before, found, cut_off=cut_off)
     _settled(session)
     if problem:
-        session.console.say(f"{problem}. But every machine runs the new release, and is ready")
+        seen = "every machine runs the new release and is ready, so that nothing is to be done"
+        session.console.say(f"{without_step(problem)}. But {seen}")
     return _told(session, before)
 
 

@@ -22,7 +22,7 @@ from invoke import Exit
 from infra import environ, process
 from infra.process import Finished, Hear
 from infra.redact import Redactor
-from infra.refusal import Refusal, told
+from infra.refusal import AGAIN, Refusal, told
 from infra.task import ExitCode
 
 MINUTES = 60.0
@@ -200,7 +200,7 @@ class Fly:
 
     def _error(self, command: str, finished: Finished) -> FlyError:
         if finished.timed_out:
-            return FlyError(Refusal.TIMEOUT, f"flyctl {command} took too long and was stopped; run the same task again")
+            return FlyError(Refusal.TIMEOUT, f"flyctl {command} took too long and was stopped; {AGAIN}")
         refusal, line = told(self.redact(finished.stderr), self.redact(finished.stdout), finished.code)
         return FlyError(refusal, f"flyctl {command}: {line}")
 

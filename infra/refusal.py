@@ -30,6 +30,7 @@ class Refusal(enum.Enum):
 
 
 LONGEST = 400
+AGAIN = "run the same task again"
 _LOGIN = "run `flyctl auth login`, or put a token that has not expired into FLY_API_TOKEN"
 # The first that fits decides. What stands behind is said after flyctl's own words.
 _KNOWN: tuple[tuple[str, Refusal, str], ...] = (
@@ -60,17 +61,18 @@ _KNOWN: tuple[tuple[str, Refusal, str], ...] = (
         r"no such host|dial tcp|connection refused|connection reset|network is unreachable|i/o timeout|tls handshake"
         r"|proxyconnect|\beof\b|deadline exceeded",
         Refusal.UNREACHABLE,
-        "check the network, then run the same task again",
+        f"check the network, then {AGAIN}",
     ),
-    (r"\b429\b|rate limit|too many requests", Refusal.BUSY, "wait a minute and run the same task again"),
+    (r"\b429\b|rate limit|too many requests", Refusal.BUSY, f"wait a minute and {AGAIN}"),
     (
         r"\b50[0234]\b|internal server error|bad gateway|service unavailable",
         Refusal.BROKEN,
-        "Fly's API has trouble (status.flyio.net); run the same task again",
+        f"Fly's API has trouble (status.flyio.net); {AGAIN}",
     ),
 )
 _LOGIN_HINT = re.compile(r"\.? Please log ?in with 'flyctl auth login'", re.IGNORECASE)  # as the step says
 _PATTERNS = tuple((re.compile(pattern, re.IGNORECASE), refusal, step) for pattern, refusal, step in _KNOWN)
+_STEPS = (*(step for _, _, step in _KNOWN), AGAIN)
 _ERROR = re.compile(r"^(?:Error|error|panic|✘):?\s*(.*)$", re.MULTILINE)
 
 
@@ -81,6 +83,11 @@ def told(stderr: str, stdout: str, code: int) -> tuple[Refusal, str]:
         if pattern.search(sentence):
             return refusal, f"{_LOGIN_HINT.sub('', sentence)}; {step}"
     return Refusal.OTHER, sentence
+
+
+def without_step(line: str) -> str:
+    """What was told of a failure, without its next step: for who needs none."""
+    return next((line.removesuffix(f"; {step}") for step in _STEPS if line.endswith(f"; {step}")), line)
 
 
 def _sentence(output: str) -> str:

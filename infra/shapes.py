@@ -249,7 +249,8 @@ def is_another_build(image: str, built: str) -> bool:
     That is known where it has another label of ours in the same repository. Whatever else Fly may write instead, a
     digest alone or a label that is not ours, says nothing against it.
     """
-    (repository, _, label), (own, _, wanted) = (_short(each.partition("@")[0]).partition(":") for each in (image, built))
+    names = (_short(each.partition("@")[0]) for each in (image, built))
+    (repository, _, label), (own, _, wanted) = (name.partition(":") for name in names)
     return repository == own and label != wanted and _LABEL.fullmatch(label) is not None
 
 
