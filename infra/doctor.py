@@ -239,7 +239,8 @@ def _poe(session: Session) -> Finding:
         f"{os.environ.get('POE_BASE_URL') or default}/v1/models", seconds=session.fly.seconds_left(HTTP_SECONDS)
     )
     good = 200 <= answer.status < 500
-    return Finding("Poe", good, "answers" if good else str(answer), "" if good else "check the network")
+    fix = "Poe has trouble of its own: look again in some minutes" if answer.status else "check the network"
+    return Finding("Poe", good, "answers" if good else str(answer), "" if good else fix)
 
 
 def _drift(session: Session, status: Status) -> Finding:

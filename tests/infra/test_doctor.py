@@ -228,7 +228,8 @@ def test_poe_in_trouble(running: Desk, monkeypatch: pytest.MonkeyPatch, status: 
 
     monkeypatch.setattr(http, "get", get)
     code, told = found(running, POE_BASE_URL="http://poe.invalid")
-    assert (code, told["Poe"]["text"]) == (1, f"HTTP {status}")
+    fix = "Poe has trouble of its own: look again in some minutes"
+    assert (code, told["Poe"]["text"], told["Poe"]["fix"]) == (1, f"HTTP {status}", fix)
 
 
 def test_the_gravest_finding_decides_the_exit_code(running: Desk) -> None:
@@ -316,7 +317,8 @@ def test_the_time_for_everything_is_under_ten_seconds() -> None:
 
 def test_poe_that_does_not_answer(running: Desk) -> None:
     code, told = found(running, POE_BASE_URL="http://127.0.0.1:9")
-    assert (code, told["Poe"]["good"], told["Poe"]["text"]) == (1, False, "Connection refused")
+    poe = told["Poe"]
+    assert (code, poe["good"], poe["text"], poe["fix"]) == (1, False, "Connection refused", "check the network")
 
 
 def test_a_clock_that_is_wrong(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
