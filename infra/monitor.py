@@ -167,7 +167,8 @@ def check(session: Session) -> dict[str, Any]:
     answer = {**_answer(status, seen, []), "problems": problems}
     if problems:
         session.console.result(answer)
-        raise Exit(f"{session.app}: {'; '.join(problems)}", code=int(ExitCode.FAILED))
+        told = f"{session.app}: {'; '.join(problems)}; `./dev doctor` looks closer"
+        raise Exit(told, code=int(ExitCode.FAILED))
     session.console.line(f"{session.app}: {counted(len(seen), 'machine')} ready, v{status.version}")
     return answer
 

@@ -18,6 +18,7 @@ from tests.infra import fake_flyctl
 from tests.infra.flying import APP, FLY_TOKEN, KEYS, Desk
 
 IMAGE = f"registry.fly.io/{APP}:one"
+STEP = "; `./dev doctor` looks closer"
 
 
 @pytest.fixture
@@ -176,7 +177,7 @@ def test_cron_is_told(running: Desk, told: dict[str, object], line: str) -> None
     running.change(lambda state: state.update(ready={IMAGE: told}))
     ended = running.run("monitor.check")
     assert ended.code == 1
-    assert line in ended.line
+    assert f"{line}; `./dev doctor` looks closer" in ended.line
     assert running.run("monitor.check", "--json").json["problems"]
 
 
@@ -188,7 +189,9 @@ def test_what_fifty_machines_have_in_common_is_told_once(running: Desk) -> None:
 
     running.change(crowd)
     first = ", ".join(f"{number:014x}" for number in range(3))
-    assert running.run("monitor.check").line == (f"{APP}: machines {first} and 47 more: /ready: draining (HTTP 503)")
+    assert running.run("monitor.check").line == (
+        f"{APP}: machines {first} and 47 more: /ready: draining (HTTP 503){STEP}"
+    )
 
 
 def test_cron_asks_again_before_it_calls_somebody(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +236,7 @@ def test_cron_is_told_of_machines(running: Desk) -> None:
     running.change(lambda state: state["sick_images"].append(IMAGE))
     assert ": started, checks 0/1" in running.run("monitor.check").line
     running.change(lambda state: state["apps"][APP].update(machines=[]))
-    assert running.run("monitor.check").line == f"{APP}: no machine runs"
+    assert running.run("monitor.check").line == f"{APP}: no machine runs{STEP}"
 
 
 def test_numbers_are_readable() -> None:
