@@ -113,7 +113,7 @@ def vm(session: Session, size: str = "", memory: int = 0) -> dict[str, Any]:
                 session.fly.text("scale vm", size, f"--vm-memory={memory}", app=session.app)
         except FlyError as failed:
             raise FlyError(failed.refusal, f"{failed.message} (fly.toml has the new size already)") from None
-        session.done("scale", f"{size} with {memory} MB")
+        session.done("scale", f"{size} with {memory} MB; `./dev doctor` calls it drift until the next `./dev deploy`")
     return {"size": size, "memory_mb": memory}
 
 

@@ -185,6 +185,11 @@ def test_the_size_is_kept_in_fly_toml_too(running: Desk) -> None:
     """Else the next deployment would undo it."""
     ended = running.run("scale.vm", "--size", "shared-cpu-2x", "--yes")
     assert (ended.code, "with 512 MB; commit it" in ended.err) == (0, True)
+    assert ended.line.endswith("; `./dev doctor` calls it drift until the next `./dev deploy`")
+    doctor = running.run("doctor")
+    assert (doctor.code, "drift" in doctor.out) == (4, True)
+    assert running.run("deploy").code == 0
+    assert running.run("doctor").code == 0
     assert toml(running)["vm"] == [{"size": "shared-cpu-2x", "memory": "512mb"}]
     assert [machine["memory"] for machine in running.app["machines"]] == [512]
     assert running.run("scale.vm", "--memory", "1024", "--yes").code == 0
