@@ -9,7 +9,7 @@ from invoke import Exit
 
 from infra import certs, deploy, earlier, fly, ledger, shapes
 from infra.fly import FlyError, wrong_use
-from infra.github import Github, GithubError, find
+from infra.github import MEND, Github, GithubError, find
 from infra.refusal import Refusal
 from infra.session import Session, quoted
 from infra.shapes import Release, Secret, Status
@@ -92,11 +92,11 @@ def _look_at_github(session: Session) -> dict[str, Any]:
     """The members of `Found` that are about GitHub. One that does not answer is none, with its reason."""
     found, reason = find(session)
     if found is None:
-        return {"github_reason": reason}
+        return {"github_reason": f"{reason}; {MEND}"}
     try:
         return {"github": found, "github_names": found.names(), "github_app": found.app()}
     except GithubError as problem:
-        return {"github_reason": str(problem)}
+        return {"github_reason": f"{problem}; run `./dev setup` again"}
 
 
 def _secrets(session: Session) -> tuple[Secret, ...]:

@@ -17,6 +17,7 @@ SECONDS = 60.0
 DEPLOY_TOKEN = "FLY_API_TOKEN"  # noqa: S105 - a name
 APP = "FLY_APP"
 """The variable that says which app an environment is about; without it production is fly.toml's."""
+MEND = "once gh is installed, logged in (`gh auth login`) and knows this repository, run `./dev setup` again"
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+", re.ASCII)
 
 

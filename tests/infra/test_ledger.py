@@ -228,7 +228,7 @@ def test_githubs_copy_that_fell_behind_is_told_until_it_is_mended(with_github: D
     hub, with_github.gh = with_github.gh, {}
     carol = f"carol:{CAROL}"
     assert with_github.run("secrets", "--yes", "--keys-file", with_github.write("keys", carol)).code == 0
-    said = "GitHub still has the earlier POE_API_KEYS (gh is not installed)"
+    said = "GitHub still has the earlier POE_API_KEYS (gh is not installed; once"
     assert said in with_github.run("setup", "--yes").err
     with_github.gh = hub
     assert "GitHub still has the earlier POE_API_KEYS: `./dev secrets`" in with_github.run("setup", "--yes").err

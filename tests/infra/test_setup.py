@@ -369,7 +369,8 @@ def test_without_a_login_at_github_it_says_so(desk: Desk) -> None:
     desk.gh = {"login": False, "environments": {}}
     ended = fresh(desk)
     assert ended.code == 0
-    assert "GitHub deploys nothing yet (gh auth: You are not logged into any GitHub hosts" in ended.err
+    step = "; once gh is installed, logged in (`gh auth login`) and knows this repository, run `./dev setup` again): "
+    assert f"GitHub deploys nothing yet (gh auth: You are not logged into any GitHub hosts.{step}" in ended.err
 
 
 def test_secrets_that_are_there_are_sent_again_only_from_files(desk: Desk) -> None:
