@@ -319,7 +319,7 @@ def _seen_problems(session: Session, expected: Expected, after: int) -> list[str
     images = {each.image for each in machines}
     if unhealthy:
         return unhealthy
-    if len(images) > 1:
+    if not shapes.agree(images):
         return [f"machines run different images: {', '.join(sorted(images))}"]
     return smoke.problems(session, machines, expected)
 

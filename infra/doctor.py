@@ -252,8 +252,7 @@ def _drift(session: Session, status: Status) -> Finding:
     if releases and not releases[0].complete:
         differ.append(f"the newest release, v{releases[0].version}, is {releases[0].status}")
     images = {each.image for each in status.machines}
-    # The one that made a machine may name the digest as well, which is no other image.
-    if not all(shapes.same_image(one, other) for one in images for other in images):
+    if not shapes.agree(images):
         differ.append(f"machines run different images: {', '.join(sorted(images))}")
     text = "; ".join(differ[:6]) or "fly.toml is what runs"
     return Finding("drift", not differ, text, "./dev deploy" * bool(differ), ExitCode.DRIFT)

@@ -49,7 +49,7 @@ class Found:
         return (
             bool(self.machines and self.releases and self.releases[0].complete)
             and not self.untested
-            and len({each.image for each in self.machines}) == 1
+            and shapes.agree(each.image for each in self.machines)
             and (not image or shapes.same_image(self.machines[0].image, image))
         )
 

@@ -6,9 +6,10 @@ Objects of the GraphQL API have Go's names (`ImageRef`), those of the Machines A
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -241,6 +242,11 @@ def same_image(one: str, other: str) -> bool:
         return bool(digests & others)
     name, other_name = (each.partition("@")[0] for each in (one, other))
     return bool(name) and _short(name) == _short(other_name)
+
+
+def agree(images: Iterable[str]) -> bool:
+    """Whether all these names mean one image: the machine that a release made first may name the digest as well."""
+    return all(same_image(one, other) for one, other in combinations(set(images), 2))
 
 
 def is_another_build(image: str, built: str) -> bool:

@@ -317,7 +317,8 @@ def answer(state: Mapping[str, Any], path: str, headers: Any) -> tuple[int, Any]
         good = state.get("prometheus", True) and token == FLY_TOKEN
         series = {"metric": {"outcome": "ok", "key": "alice", "state": "usable", "result": "ok"}, "value": [0, "42"]}
         return (200, {"status": "success", "data": {"result": [series]}}) if good else (401, b"no")
-    app, path = (path.split("/")[2], f"/{path.split('/', 3)[3]}") if path.startswith("/of/") else (APP, path)
+    only = APP if APP in state["apps"] else next(iter(state["apps"]), APP)
+    app, path = (path.split("/")[2], f"/{path.split('/', 3)[3]}") if path.startswith("/of/") else (only, path)
     machines = state["apps"].get(app, {}).get("machines", [])
     wanted = headers.get("Fly-Force-Instance-Id")
     machine = next((each for each in machines if wanted in (None, each["id"])), None)
@@ -335,7 +336,8 @@ def of_machine(state: Mapping[str, Any], machine: Mapping[str, Any], path: str, 
         keys = [each for each in secrets.get("POE_API_KEYS", "").split(",") if each]
         told = {"status": "ready", "version": VERSION, "image": machine["image"], "machine": machine["id"]}
         told |= {"keys": Counter(_key_state(state, each) for each in keys)}
-        told |= state.get("ready", {}).get(machine["image"], {})
+        for of in (machine["image"], machine["id"]):
+            told |= state.get("ready", {}).get(of, {})
         return int(told.pop("http", 200)), told
     known = [each.partition(":")[2].partition("@")[0] for each in secrets.get("ACCESS_TOKENS", "").split(",")]
     digest = f"sha256-{sha256(token.encode()).hexdigest()}"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from infra import fly_toml
+from infra import fly_toml, process
 from infra.fly import COMMANDS
+from infra.process import Finished
 from service.version import VERSION
 from tests.infra import fake_flyctl, flying
 from tests.infra.fake_flyctl import Fly, Refused
@@ -224,6 +225,35 @@ def test_an_answer_that_was_lost_is_looked_up(running: Desk) -> None:
     assert "EOF. But every machine runs the new release and is ready, so that nothing is to be done" in ended.err
     assert "again" not in ended.err
     assert images(running) == {NEXT}
+
+
+def test_a_flyctl_that_was_stopped_for_taking_too_long_may_have_been_through(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(argv: Any, **more: Any) -> Finished:
+        done = running.start(argv, **more)
+        return Finished(-2, "", "", timed_out=True) if argv[1] == "deploy" else done
+
+    monkeypatch.setattr(process, "run", start)
+    ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, images(running)) == (0, {NEXT}), ended.err
+    assert "flyctl deploy took too long and was stopped. But every machine runs the new release" in ended.err
+    assert len(running.calls("deploy")) == 1
+
+
+def test_a_digest_behind_the_name_on_one_machine_is_no_other_image(
+    running: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Fly.deploy
+
+    def deploy(fly: Fly) -> str:
+        told = real(fly)
+        fly.app["machines"][0]["image"] += f"@sha256:{'0' * 64}"
+        return told
+
+    monkeypatch.setattr(Fly, "deploy", deploy)
+    ended = running.run("deploy", "--image", NEXT)
+    assert (ended.code, len(images(running))) == (0, 2), ended.err
 
 
 def test_a_deployment_that_was_cut_off_half_way_goes_back(running: Desk) -> None:

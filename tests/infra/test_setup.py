@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra.github import environment_of
 from tests.infra.fake_flyctl import TAKEN
 from tests.infra.flying import AFTER_TERRAFORM, ALICE, APP, BOB, CAROL, KEYS, NEXT_TOKEN, TOKEN, Desk
 
@@ -451,6 +452,38 @@ def test_an_image_of_another_kind_is_deployed(desk: Desk) -> None:
     desk.forget()
     assert fresh(desk, "--image", "registry.fly.io/gateway:v2").code == 0
     assert desk.writes() == []
+
+
+@pytest.mark.parametrize(("behind", "deployed"), [("-next", True), (f"@sha256:{'0' * 64}", False)])
+def test_machines_with_different_images_are_brought_together(desk: Desk, behind: str, deployed: bool) -> None:
+    """As somebody's `flyctl machine update` leaves them. A digest behind the name of one is no other image."""
+    assert fresh(desk, "--machines", "2").code == 0
+    desk.forget()
+
+    def other(state: dict[str, Any]) -> None:
+        state["apps"][APP]["machines"][1]["image"] += behind
+
+    desk.change(other)
+    assert desk.run("setup", "--yes").code == 0
+    assert any(line.startswith("deploy ") for line in desk.writes()) is deployed
+    assert len({machine["image"].partition("@")[0] for machine in desk.app["machines"]}) == 1
+
+
+def test_machines_of_different_versions_are_told(desk: Desk) -> None:
+    """One name of an image may mean two: Fly pulls it anew for each machine."""
+    assert fresh(desk, "--machines", "2").code == 0
+    first, second = (machine["id"] for machine in desk.app["machines"])
+    desk.change(lambda state: state.update(ready={first: {"version": "8.0"}, second: {"version": "9.0"}}))
+    ended = desk.run("setup", "--yes")
+    assert (ended.code, "machines run different versions: 8.0, 9.0;" in ended.line) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("app", "environment"),
+    [("gateway-staging", "staging"), ("gateway", "production"), ("xstaging", "production"), ("staging", "production")],
+)
+def test_an_app_belongs_to_the_environment_that_its_name_ends_in(app: str, environment: str) -> None:
+    assert environment_of(app) == environment
 
 
 def test_a_region_for_machines_that_run_elsewhere_is_not_passed_over_in_silence(desk: Desk) -> None:
