@@ -12,6 +12,8 @@ from service.contract.routes import OPERATIONS
 from service.settings import Settings
 
 SETTINGS = Settings()
+START_SECONDS = 8
+"""From nothing to ready takes about a second on a desk; a shared processor that others use too takes several."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,13 @@ def test_load_is_counted_in_requests_and_refused_by_the_service_itself(fly: dict
     concurrency = fly["http_service"]["concurrency"]
     assert concurrency["type"] == "requests"
     assert concurrency["soft_limit"] < concurrency["hard_limit"] <= SETTINGS.max_streams
+
+
+def test_a_machine_has_time_to_start_before_it_is_checked(fly: dict[str, Any]) -> None:
+    """A check that fails first is asked again only after its interval, and the deployment waits for as long."""
+    (check,) = fly["http_service"]["checks"]
+    assert START_SECONDS <= seconds(check["grace_period"]) <= seconds(check["interval"])
+    assert seconds(check["timeout"]) < seconds(check["interval"])
 
 
 def test_the_check_asks_an_open_path_that_exists(fly: dict[str, Any]) -> None:
