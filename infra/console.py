@@ -152,8 +152,10 @@ class Console:
         if self.shows:
             print(text)
 
-    def ask(self, question: str, *, hidden: bool = False, otherwise: str) -> str:
-        """What somebody types; `otherwise` is what to do where nobody can be asked."""
+    def ask(self, question: str, *, hidden: bool = False, otherwise: str, default: str = "") -> str:
+        """What somebody types, `default` for Enter alone, nothing for Ctrl-D; `otherwise` is what to do where nobody
+        can be asked.
+        """
         question += HIDDEN * hidden
         if not asks():
             raise wrong_use(f"{otherwise} (there is no terminal to ask at)")
@@ -168,7 +170,7 @@ class Console:
             finally:
                 if not answer:  # Ctrl-C or Ctrl-D: what follows gets a line of its own
                     self.say("")
-        return answer.strip()
+        return answer.strip() or (default if answer else "")
 
     def confirm(self, question: str, *, yes: bool) -> bool:
         """Whether to go on; in a dry run nothing needs asking."""

@@ -344,7 +344,8 @@ def _tell_what(session: Session, new: New, known: Sequence[Issued] | None) -> No
     if new.kept:
         last = max(each.ends or 0 for each in new.kept)
         when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(last))
-        session.console.say(f"{counted(len(new.kept), 'earlier token')}: good until {when}")
+        names = ", ".join(dict.fromkeys(each.name for each in new.kept))
+        session.console.say(f"{counted(len(new.kept), 'earlier token')} ({names}): good until {when}")
     elif new.tokens is not None and known != ():
         session.console.say("earlier tokens that are not among these end as each machine restarts")
 

@@ -46,6 +46,11 @@ class Session:
             raise wrong_use('no app: give --app NAME, set FLY_APP, or write app = "NAME" into fly.toml')
         return checked_app(name)
 
+    def work_on(self, app: str) -> None:
+        """Take another app from here on."""
+        self.given_app = app
+        self.__dict__.pop("app", None)
+
     @cached_property
     def config(self) -> fly_toml.FlyToml:
         """fly.toml as it is on disk when first asked for."""

@@ -20,6 +20,7 @@ from infra import (
     existing,
     github,
     ledger,
+    naming,
     regions,
     scale,
     secrets,
@@ -54,6 +55,8 @@ class Wishes:
     image: str
     machines: int
     github: bool
+    name: str = ""
+    """What somebody who was asked called the app: fly.toml is to say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,7 @@ def setup(
     tokens create deploy · tokens revoke; and gh secret set, gh variable set
     """
     wishes = _checked(session, Wishes(org, region, keys_file, tokens_file, host, image, machines, github))
+    wishes = replace(wishes, name=naming.choose(session))
     with session.alone():
         found = existing.look(session, wishes.organization, wishes.host, github=wishes.github)
         drawer = session.drawer
@@ -199,11 +203,12 @@ def _keys(session: Session, wishes: Wishes, found: Found, *, needed: bool) -> Va
     missing = KEYS not in found.names
     if not (missing or wishes.keys_file or needed):
         return None
-    text = credentials.given(
-        session, KEYS, wishes.keys_file, "--keys-file", "Poe keys, made at poe.com/api/keys" * missing
-    )
+    question = "Poe keys, made at poe.com/api/keys" * (missing and not session.dry_run)
+    text = credentials.given(session, KEYS, wishes.keys_file, "--keys-file", question)
     if text.strip():
         return credentials.checked_keys(session, text)
+    if missing and session.dry_run:
+        return Values("to be given", ())
     if missing:
         raise wrong_use(f"no Poe keys: give --keys-file F, or set {KEYS} (poe.com/api/keys makes one)")
     return None
@@ -237,6 +242,7 @@ def _steps(
     running = len(found.machines)
     cut = f", which cuts the streams of {running - wishes.machines}" if 0 < wishes.machines < running else ""
     steps = {
+        f"set app = {app} in fly.toml": bool(wishes.name),
         f"create the app {app} in {found.organization}": found.status is None,
         f"set primary_region = {wishes.region} in fly.toml": _region_changes(session, wishes, found),
         f"send {' and '.join(new.secrets)}": bool(new.secrets),
@@ -275,19 +281,28 @@ def _agree(session: Session, plan: Plan) -> None:
 
 
 def _make_app(session: Session, wishes: Wishes, found: Found) -> None:
+    # Before there is an app: a run that is stopped in between would else not know its name the next time.
+    if wishes.name:
+        scale.edit(session, [("", "app", wishes.name)])
     if found.status is None:
         try:
             session.fly.json("apps create", session.app, f"--org={found.organization}")
         except FlyError as failed:
             if failed.refusal is Refusal.TAKEN:
-                raise wrong_use(
-                    f"the name {session.app} is somebody else's; nothing was made. Write another into fly.toml "
-                    '(app = "NAME"), or give --app NAME to every task'
-                ) from None
+                raise _taken(session, wishes) from None
             raise
         session.done("app", f"{session.app} created in {found.organization}")
     if _region_changes(session, wishes, found):
         scale.edit(session, [("", "primary_region", wishes.region)])
+
+
+def _taken(session: Session, wishes: Wishes) -> Exit:
+    """A name that somebody else has. fly.toml gets back the one it came with, so that the next run asks again."""
+    nothing = f"the name {session.app} is somebody else's; nothing was made. "
+    if wishes.name:
+        scale.edit(session, [("", "app", naming.SHIPPED)])
+        return wrong_use(f"{nothing}Run `./dev setup` again with another one")
+    return wrong_use(f'{nothing}Write another into fly.toml (app = "NAME"), or give --app NAME to every task')
 
 
 def _addresses(session: Session, found: Found) -> None:
@@ -398,5 +413,7 @@ def _welcome(session: Session, drawer: Drawer, wishes: Wishes, token: str) -> di
             """-d '{"model":"claude-haiku-4.5","stream":true,"messages":[{"role":"user","content":"Say hello"}]}'"""
         )
         session.console.say("")
+        if wishes.name:
+            session.console.say(f"fly.toml names {session.app} now: commit it.")
         session.console.say("`./dev doctor` says whether all is well, `./dev --list` what else there is.")
     return {"app": session.app, "base_url": base, "host": wishes.host or None, "token_file": where or None}

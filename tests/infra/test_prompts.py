@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from infra import naming
 from tests.infra import fake_flyctl
 from tests.infra.flying import ALICE, APP, KEYS, NEXT_TOKEN, SECRETS, TOKEN
 from tests.infra.shell import Shell, opened
@@ -24,17 +27,21 @@ class Question:
     asks: str
     answers: tuple[tuple[str, str], ...] = ()
     environ: dict[str, str] = field(default_factory=dict)
+    named: bool = True
     organizations: int = 1
 
 
+NAME = "Name of the app, a new one or one of yours "
+NAME_WANTED = "]: "
+"""The end of that question, behind a suggestion that is new each time."""
+KEYS_WANTED = "Poe keys, made at poe.com/api/keys (stays hidden as you type): "
 NEW = {
+    "setup: the app's name": Question(("setup",), NAME_WANTED, named=False),
     "setup: which organisation": Question(
         ("setup",), "Which organisation (org-0, org-1): ", environ={"POE_API_KEYS": KEYS}, organizations=2
     ),
-    "setup: the Poe keys": Question(("setup",), "Poe keys, made at poe.com/api/keys (stays hidden as you type): "),
-    "setup: go on": Question(
-        ("setup",), "Go on? [y/N]: ", (("Poe keys, made at poe.com/api/keys (stays hidden as you type): ", KEYS),)
-    ),
+    "setup: the Poe keys": Question(("setup",), KEYS_WANTED),
+    "setup: go on": Question(("setup",), "Go on? [y/N]: ", ((KEYS_WANTED, KEYS),)),
 }
 RUNNING = {
     "secrets: the keys": Question(("secrets",), "New Poe keys, or Enter to leave them (stays hidden as you type): "),
@@ -68,6 +75,8 @@ def test_before_there_is_an_app(shell: Shell, name: str, key: str) -> None:
     state = shell.state
     state["orgs"] = {f"org-{number}": "" for number in range(question.organizations)}
     fake_flyctl.save(shell.state_file, state)
+    if not question.named:
+        unname(shell)
     nothing_happens(shell, question, key)
 
 
@@ -121,9 +130,56 @@ def test_yes_asks_nothing_even_where_somebody_sits(shell: Shell, organizations: 
 def test_answers_on_a_terminal_set_everything_up(shell: Shell) -> None:
     seen = shell.typed(
         "setup",
-        answers=[("Poe keys, made at poe.com/api/keys (stays hidden as you type): ", KEYS), ("Go on? [y/N]: ", "y")],
+        answers=[(KEYS_WANTED, KEYS), ("Go on? [y/N]: ", "y")],
     )
     assert seen.code == 0, seen.lines
     assert len(shell.state["apps"][APP]["machines"]) == 1
     assert [line for line in seen.lines if line.startswith("Base URL")]
     assert not [secret for secret in SECRETS if secret in seen.text]
+
+
+def unname(shell: Shell) -> None:
+    """Give fly.toml the name that everybody gets with this repository."""
+    path = shell.folder / "fly.toml"
+    path.write_text(path.read_text().replace(f'app = "{APP}"', f'app = "{naming.SHIPPED}"'))
+
+
+def name_in_file(shell: Shell) -> str:
+    return str(tomllib.loads((shell.folder / "fly.toml").read_text())["app"])
+
+
+def test_the_name_that_the_repository_comes_with_is_not_taken_for_a_choice(shell: Shell, root: Path) -> None:
+    assert tomllib.loads((root / "fly.toml").read_text())["app"] == naming.SHIPPED
+    unname(shell)
+    seen = shell.typed("setup", answers=[(NAME_WANTED, ""), (KEYS_WANTED, KEYS), ("Go on? [y/N]: ", "y")])
+    assert seen.code == 0, seen.lines
+    (name,) = shell.state["apps"]
+    assert re.fullmatch("poe-proxy-[0-9a-f]{4}", name)
+    assert name_in_file(shell) == name
+    assert f"fly.toml names {name} now: commit it." in seen.lines
+    again = shell.typed("setup", answers=[])
+    assert (again.code, NAME in again.text, list(shell.state["apps"])) == (0, False, [name])
+
+
+def test_an_app_of_ones_own_can_be_picked_by_its_name(shell: Shell) -> None:
+    assert shell.run("setup", "--yes", POE_API_KEYS=KEYS)[0] == 0
+    unname(shell)
+    seen = shell.typed("setup", answers=[(NAME_WANTED, APP), ("Go on? [y/N]: ", "y")])
+    assert seen.code == 0, seen.lines
+    assert (list(shell.state["apps"]), name_in_file(shell)) == ([APP], APP)
+
+
+def test_a_name_that_somebody_else_has_is_asked_for_again(shell: Shell) -> None:
+    unname(shell)
+    answers = [(NAME_WANTED, fake_flyctl.TAKEN[0]), (KEYS_WANTED, KEYS), ("Go on? [y/N]: ", "y")]
+    seen = shell.typed("setup", answers=answers)
+    assert (seen.code, shell.state["apps"], name_in_file(shell)) == (2, {}, naming.SHIPPED)
+    assert "is somebody else's; nothing was made. Run `./dev setup` again with another one" in " ".join(seen.lines)
+
+
+@pytest.mark.parametrize("flags", [("--yes",), ("--dry-run",), ("--app", APP)])
+def test_whoever_says_so_is_not_asked_for_a_name(shell: Shell, flags: tuple[str, ...]) -> None:
+    unname(shell)
+    seen = shell.typed("setup", *flags, answers=[(KEYS_WANTED, CTRL_D)] if "--app" in flags else [])
+    assert NAME not in seen.text
+    assert shell.state["apps"] == {}

@@ -106,7 +106,7 @@ def test_what_is_sent_is_told_by_its_names_and_what_becomes_of_the_earlier_token
     ]
     for grace, told in (
         ("0", "earlier tokens that are not among these end as each machine restarts"),
-        ("2h", r"1 earlier token: good until 20\d\d-\d\d-\d\d \d\d:\d\d UTC"),
+        ("2h", r"1 earlier token \(team\): good until 20\d\d-\d\d-\d\d \d\d:\d\d UTC"),
     ):
         ended = running.run("secrets", "--dry-run", "--grace", grace, *both)
         assert "carol" not in ended.out

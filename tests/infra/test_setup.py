@@ -516,6 +516,14 @@ def test_a_dry_run_prints_every_call_and_leaves_no_trace(desk: Desk) -> None:
     assert "primary_region" in ended.err
 
 
+def test_a_dry_run_needs_no_keys(desk: Desk) -> None:
+    ended = desk.run("setup", "--dry-run")
+    assert ended.code == 0, ended.err
+    assert any(line.startswith("flyctl secrets import") for line in ended.out.splitlines())
+    assert desk.writes() == []
+    assert desk.run("setup", "--yes").line.startswith("no Poe keys: give --keys-file F")
+
+
 def test_a_dry_run_for_scripts_is_one_value(desk: Desk) -> None:
     ended = fresh(desk, "--dry-run", "--json")
     assert any(line.startswith("flyctl deploy") for line in ended.json["dry_run"])
