@@ -136,7 +136,10 @@ def numbers() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "flag"), numbers())
-def test_a_zero_is_not_passed_over_by_any_task(name: str, flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_zero_is_not_passed_over_by_any_task(
+    name: str, flag: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Tasks, "execute", lambda _: None)  # there is no desk here: a task would be a real one
     for value in ("0", "-1"):
         with pytest.raises(SystemExit) as ended:
             Tasks(name="./dev", binary="./dev", namespace=tasks.namespace).run(["./dev", name, f"{flag}={value}"])
