@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _end(number: int, frame: object) -> None:
     """Nothing is served yet, so that nothing has to be finished."""
-    sys.exit(0)
+    os._exit(0)  # an exception could be lost, where an import's callback is interrupted
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +22,9 @@ from bench.failover.profile import FULL, SHORT, Profile
 from bench.failover.rules import Sight, honest
 from bench.failover.upstream import Call
 from bench.forked import gateway
-from bench.processes import BenchError, free_port
+from bench.processes import BenchError
 from tests.bench.bad_gateway import Eager, Naive, serving
+from tests.ports import Port
 
 ROOT = Path(__file__).parent.parent.parent
 TINY = Profile("short", 1 / 100, word_seconds=0, outage_seconds=0.4, interval_seconds=0.02)
@@ -54,10 +55,10 @@ def card_of(kind: type[Naive], *ids: str) -> Mapping[str, Verdict]:
     """What a bad gateway gets, each fault after the other."""
 
     async def measured() -> Scorecard:
-        port = free_port()
-        async with serving(kind, port) as url:
-            faults = [BY_ID[id_] for id_ in ids or BY_ID]
-            return await of_yours(TINY, Endpoint(url), port, lambda _: None, faults=faults)
+        with Port() as port:
+            async with serving(kind, port.number) as url:
+                faults = [BY_ID[id_] for id_ in ids or BY_ID]
+                return await of_yours(TINY, Endpoint(url), port.number, lambda _: None, faults=faults)
 
     return asyncio.run(measured()).columns["chat"]
 
@@ -221,18 +222,24 @@ def test_the_answer_is_sixty_words_and_can_be_gone_on_with() -> None:
     assert left_of("Something else") == PIECES
 
 
+@pytest.fixture
+def port() -> Iterator[Port]:
+    with Port() as held:
+        yield held
+
+
 @forking
-def test_a_gateway_that_runs_already_is_measured_on_both_wires(tmp_path: Path) -> None:
-    port, token = free_port(), "a-token-of-the-scorecards-test"
+def test_a_gateway_that_runs_already_is_measured_on_both_wires(tmp_path: Path, port: Port) -> None:
+    token = "a-token-of-the-scorecards-test"
     environment = {
-        "POE_BASE_URL": f"http://127.0.0.1:{port}",
+        "POE_BASE_URL": f"http://127.0.0.1:{port.number}",
         "POE_API_KEYS": "only:poe-key-of-the-scorecards-test",
         "ACCESS_TOKENS": f"tests:{token}",
     }
     with gateway(environment, tmp_path / "log") as listening:
         endpoint = Endpoint(f"http://127.0.0.1:{listening}/v1", token)
         faults = [BY_ID["S12"], BY_ID["S13"]]
-        card = asyncio.run(of_yours(SHORT, endpoint, port, lambda _: None, wires=WIRES, faults=faults))
+        card = asyncio.run(of_yours(SHORT, endpoint, port.number, lambda _: None, wires=WIRES, faults=faults))
     assert card.clean, card.columns
     assert {wire: list(column) for wire, column in card.columns.items()} == {wire: ["S12", "S13"] for wire in WIRES}
 
@@ -242,8 +249,9 @@ def failover(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, timeout=50)
 
 
-def test_a_gateway_that_is_not_there_is_one_line() -> None:
-    done = failover("--url", f"http://127.0.0.1:{free_port()}/v1", "--upstream-port", str(free_port()))
+def test_a_gateway_that_is_not_there_is_one_line(port: Port) -> None:
+    with Port() as upstream:
+        done = failover("--url", f"http://127.0.0.1:{port.number}/v1", "--upstream-port", str(upstream.number))
     assert (done.returncode, done.stdout) == (3, "")
     assert "no request came through" in done.stderr.splitlines()[-1]
 
