@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 _TASK = re.compile(
-    r"\./dev (?!(?:bench|check|failover|generate|serve|soak|test|infra\.[a-z]+)\b)([a-z]+(?:\.[a-z]+)?)\b(?! --app)"
+    r"\./dev (?!(?:bench|check|failover|generate|serve|soak|test|infra\.[a-z]+)\b)([a-z]++(?:\.[a-z]++)?+)(?! --app)"
 )
-"""A task that takes `--app`."""
+"""A task that takes `--app`, with the whole of its name."""
 
 
 def about(app: str, text: str) -> str:

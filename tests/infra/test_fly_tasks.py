@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 import tasks
+from infra import hints
 from infra.fly import COMMANDS
 from infra.fly_task import COMMON
 from tests.infra import fake_flyctl
@@ -290,3 +291,10 @@ def test_the_next_step_acts_on_the_app_that_was_given(desk: Desk) -> None:
     assert told[-1]["fix"] == "./dev setup --app other-staging"
     assert "`./dev setup --app other-staging` makes it" in desk.run("status", FLY_APP="other-staging").err
     assert "`./dev setup` makes it" in desk.run("status").err
+
+
+@pytest.mark.parametrize("name", tasks.namespace.task_names)
+def test_a_next_step_names_the_app_where_its_task_takes_one(name: str) -> None:
+    takes = "app" in {each.name for each in tasks.namespace[name].get_arguments()}
+    assert hints.about("x", f"`./dev {name}` does it") == f"`./dev {name}{' --app x' * takes}` does it"
+    assert hints.about("x", f"./dev {name} --app y") == f"./dev {name} --app y"
