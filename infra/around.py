@@ -22,7 +22,9 @@ ENVIRONMENT = {"environment": "NAME: staging or production"}
 DRY_RUN = {"dry_run": "print what would run, one command a line, and change nothing"}
 JSON = {"json": "answer with one JSON value"}
 MONITORING = "module.environment.module.monitoring"
+# Their providers send all of a resource with every change of it, with the placeholder in the secret's place.
 SECRET = re.compile(r'\.github_actions_environment_secret\.this\["(\w+)"\]$')
+SOURCE = ".grafana_data_source.fly"
 FACTS = "fly.json"
 PUBLIC = {"v4": "ipv4", "shared_v4": "ipv4", "v6": "ipv6"}
 """Kinds of addresses that the world reaches an app by → the variable that holds them."""
@@ -54,7 +56,10 @@ def apply(
     """
     with _working(environment, dry_run=dry_run, as_json=json, yes=yes) as (session, terraform):
         _ready(terraform)
-        session.console.result({"changes": _applied(session, terraform)})
+        changes = _applied(session, terraform)
+        if any([name.endswith(SOURCE) for name in _written(changes)]):
+            session.console.say("Grafana's data source has no token now: `./dev monitor.setup` gives it one")
+        session.console.result({"changes": changes})
 
 
 @task(name="vars", help={**ENVIRONMENT, **DRY_RUN, **JSON})
@@ -123,15 +128,15 @@ def _applied(session: Session, terraform: Terraform, *targets: str) -> list[dict
         with session.console.progress(f"applying {terraform.environment}"):
             terraform.apply()
         session.done("terraform", f"{len(changes)} changes made")
-        for name in _placeholders(changes):
+        secrets = [SECRET.search(name) for name in _written(changes)]
+        for name in [each[1] for each in secrets if each]:
             session.console.say(f"{name} has no value yet: gh secret set {name} --env {terraform.environment}")
     return changes
 
 
-def _placeholders(changes: list[dict[str, Any]]) -> list[str]:
-    """The secrets at GitHub that were made just now; one that was there before is imported, and not made."""
-    made = [SECRET.search(each["resource"]) for each in changes if each["actions"] == ["create"]]
-    return [found[1] for found in made if found]
+def _written(changes: list[dict[str, Any]]) -> list[str]:
+    """What was made or changed; what was there before and is imported is neither."""
+    return [each["resource"] for each in changes if not {"create", "update"}.isdisjoint(each["actions"])]
 
 
 def _asked(session: Session) -> dict[str, Any]:

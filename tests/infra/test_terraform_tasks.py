@@ -41,6 +41,7 @@ PLANTED = {
     "ACCESS_TOKENS": "planted-access-token",
 }
 VALUES = {"fly_org": '"acme"', "alert_emails": '["ops@example.com"]', "repository": '"acme/poe-proxy"'}
+NO_TOKEN = "Grafana's data source has no token now: `./dev monitor.setup --app poe-proxy-staging` gives it one\n"
 OF_TERRAFORM = {"AWS_SECRET_ACCESS_KEY", "CLOUDFLARE_API_TOKEN", "GITHUB_TOKEN", "GRAFANA_AUTH"}
 """What Terraform's own environment has to hold."""
 BINARY = shutil.which("terraform") or shutil.which("tofu")
@@ -164,6 +165,7 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
     assert code == 0
     assert json.loads(told)["changes"] == changes
     assert "FLY_API_TOKEN has no value yet: gh secret set FLY_API_TOKEN --env staging\n" in said
+    assert NO_TOKEN in said
     held = json.loads(state.objects["staging/terraform.tfstate"])
     assert {each["type"] for each in held["resources"] if each["mode"] == "managed"} >= {
         "grafana_rule_group",
@@ -172,6 +174,24 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
 
     code, told, _ = run("infra.plan", "--check")
     assert (code, told) == (0, "staging: nothing to change\n")
+
+
+def test_an_apply_says_what_it_took_the_value_from(run: Run, tree: Path) -> None:
+    assert run("infra.apply", "--yes")[0] == 0
+    write(tree, **{**VALUES, "alert_emails": '["others@example.com"]'})
+    code, told, said = run("infra.apply", "--yes", "--json")
+    assert (code, "grafana_contact_point" in told, NO_TOKEN in said) == (0, True, False)
+    write(tree, **{**VALUES, "fly_org": '"others"', "repository": '"acme/another"'})
+    code, told, said = run("infra.apply", "--yes", "--json")
+    changes = {
+        each["resource"].removeprefix("module.environment.module."): each["actions"]
+        for each in json.loads(told)["changes"]
+    }
+    assert code == 0
+    assert changes["monitoring[0].grafana_data_source.fly"] == ["update"]
+    assert NO_TOKEN in said
+    assert changes['github[0].github_actions_environment_secret.this["FLY_API_TOKEN"]'] == ["update"]
+    assert "FLY_API_TOKEN has no value yet" in said
 
 
 class GitHub(Provider):
