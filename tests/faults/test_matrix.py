@@ -32,8 +32,10 @@ IMPATIENT = {
 """For faults that are nothing but silence; others have the usual limits, which no busy machine comes near."""
 CLOSED_SECONDS = 0.2
 """Within this time an upstream's call is closed once it is decided that it has failed."""
-SLACK_SECONDS = 2.0
-"""For a busy machine. What is not closed at once is open until a limit of the gateway ends it, after ten or more."""
+SLACK_SECONDS = 1.5
+"""For a busy machine. What is left to end by itself instead of being closed is open for LINGER_SECONDS, which are two,
+and what is forgotten until a limit of the gateway ends it.
+"""
 CELL_SECONDS = 20.0
 NAMES = {"poe-key-first-0000": "first", "poe-key-second-0000": "second"}
 

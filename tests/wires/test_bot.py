@@ -92,6 +92,7 @@ async def test_a_connection_whose_answer_does_not_end_after_done_is_closed(monke
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("lingering")
 @pytest.mark.parametrize("before", [(), (text("a"),)])
 async def test_closing_the_stream_closes_the_upstreams_answer_at_once(before: Sequence[bytes]) -> None:
     async with wired(event_stream(text("first"), *before, FOREVER)) as (wire, upstream):
@@ -101,6 +102,7 @@ async def test_closing_the_stream_closes_the_upstreams_answer_at_once(before: Se
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("lingering")
 @pytest.mark.parametrize("script", [[FOREVER], event_stream(FOREVER), event_stream(text("a"), FOREVER)])
 async def test_cancelling_whoever_waits_closes_the_upstreams_answer_at_once(script: Script) -> None:
     async with wired(script) as (wire, upstream):

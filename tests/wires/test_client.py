@@ -256,6 +256,7 @@ async def test_what_breaks_is_a_failure_of_its_kind(script: Script, kind: Kind) 
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("lingering")
 async def test_an_error_that_is_set_reaches_who_reads_and_what_came_is_not_lost() -> None:
     async with asking([answer("200 OK", b"x" * 9)[:-5], FOREVER]) as it:
         response = await it.post()
@@ -355,6 +356,7 @@ async def test_closing_fails_whoever_waits() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("lingering")
 @pytest.mark.parametrize("script", [[FOREVER], [CHUNKED, FOREVER], [CHUNKED + b"1\r\na\r\n", FOREVER]])
 async def test_cancelling_closes_the_connection_at_once(script: Script) -> None:
     async with asking(script) as it:
@@ -598,6 +600,7 @@ async def test_cancelling_a_handshake_leaves_nothing(after_seconds: float) -> No
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("lingering")
 @pytest.mark.parametrize("script", [[FOREVER], [CHUNKED + b"1\r\na\r\n", FOREVER]])
 async def test_cancelling_over_tls_closes_the_connection_at_once(certificate: Path, script: Script) -> None:
     trusted = ssl.create_default_context(cafile=certificate)
