@@ -11,7 +11,7 @@ import pytest
 from infra import process, smoke, waiting
 from infra.session import Session
 from tests.infra import fake_flyctl, flying, shell
-from tests.infra.flying import APP, Desk
+from tests.infra.flying import Desk
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +29,7 @@ def desk(
     folder, home, state = tmp_path / "desk", tmp_path / "home", tmp_path / "platform.json"
     folder.mkdir()
     home.mkdir()
-    text = (root / "fly.toml").read_text()
-    (folder / "fly.toml").write_text(text.replace('app = "poe-proxy"', f'app = "{APP}"'))
+    (folder / "fly.toml").write_text(flying.config_of_tests(root))
     fake_flyctl.save(state, fake_flyctl.new_state())
     with flying.answering(state) as url:
         for name in list(os.environ):

@@ -24,6 +24,7 @@ from typing import Any
 import pytest
 
 import tasks
+from infra import fly_toml
 from infra.process import Finished
 from infra.program import Tasks
 from infra.task import ExitCode
@@ -44,9 +45,28 @@ AFTER_TERRAFORM: Mapping[str, Any] = {
     "environments": {"production": dict.fromkeys(("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN"), "unset")},
 }
 """GitHub where Terraform made the secrets, so that their names are there and their values are not."""
+CHOSEN: Sequence[tuple[str, str, object]] = (
+    ("", "app", APP),
+    ("", "primary_region", "nrt"),
+    ("vm", "size", "shared-cpu-1x"),
+    ("vm", "memory", "256mb"),
+    ("http_service", "auto_stop_machines", "off"),
+    ("http_service", "auto_start_machines", False),
+    ("http_service", "min_machines_running", None),
+    ("http_service.concurrency", "soft_limit", 200),
+    ("http_service.concurrency", "hard_limit", 1000),
+)
 KEY_STATES = {"dead_keys": "revoked", "dry_keys": "dry", "limited_keys": "limited"}
 """Where the platform's state lists keys in trouble → how a machine calls it."""
 WRITES = ("create", "import", "deploy", "count", "vm", "allocate", "add", "remove", "revoke", "destroy", "unset", "set")
+
+
+def config_of_tests(root: Path) -> str:
+    """Our fly.toml, but for what `setup` and `scale` write there and whoever runs a gateway commits."""
+    text = (root / "fly.toml").read_text()
+    for table, key, value in CHOSEN:
+        text = fly_toml.edited(text, table, key, value)
+    return text
 
 
 class Killed(BaseException):

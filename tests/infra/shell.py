@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.infra import fake_flyctl, flying
-from tests.infra.flying import APP, SECRETS
+from tests.infra.flying import SECRETS
 from tests.infra.terminal import Seen, watched
 
 TASK = """
@@ -75,8 +75,7 @@ def opened(place: Path, root: Path) -> Iterator[Shell]:
     folder, home, programs, state = (place / name for name in ("desk", "home", "bin", "platform.json"))
     for each in (folder, home, programs):
         each.mkdir()
-    text = (root / "fly.toml").read_text()
-    (folder / "fly.toml").write_text(text.replace('app = "poe-proxy"', f'app = "{APP}"'))
+    (folder / "fly.toml").write_text(flying.config_of_tests(root))
     fake_flyctl.save(state, fake_flyctl.new_state())
     flyctl = programs / "flyctl"
     fake = root / "tests" / "infra" / "fake_flyctl.py"

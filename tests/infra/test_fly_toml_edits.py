@@ -10,11 +10,12 @@ import pytest
 
 from infra import fly_toml
 from infra.fly_toml import FlyToml
+from tests.infra.flying import config_of_tests
 
 
 @pytest.fixture(scope="module")
 def text(root: Path) -> str:
-    return (root / "fly.toml").read_text()
+    return config_of_tests(root)
 
 
 def at(values: Any, table: str, key: str) -> Any:

@@ -19,7 +19,7 @@ from infra.fly import COMMANDS
 from service.version import VERSION
 from tests.infra import fly_api
 from tests.infra.fly_api import Fault, Platform
-from tests.infra.flying import ALICE, APP, BOB, FLY_TOKEN, KEYS, NEXT_TOKEN, SECRETS, TOKEN
+from tests.infra.flying import ALICE, APP, BOB, FLY_TOKEN, KEYS, NEXT_TOKEN, SECRETS, TOKEN, config_of_tests
 from tests.infra.go_tools import built, needs_go
 from tests.infra.surface import surface
 
@@ -67,7 +67,7 @@ def desk(tmp_path: Path, root: Path) -> Iterator[Desk]:
     folder, home, temporary = tmp_path / "desk", tmp_path / "home", tmp_path / "tmp"
     for each in (folder, home, temporary):
         each.mkdir()
-    (folder / "fly.toml").write_text((root / "fly.toml").read_text().replace('app = "poe-proxy"', f'app = "{APP}"'))
+    (folder / "fly.toml").write_text(config_of_tests(root))
     platform = Platform(images=set(IMAGES), sick={IMAGES[2]})
     with fly_api.serving(platform, lambda path, headers: beside(platform, path, headers)) as url:
         environ = {
