@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 import tasks
-from infra import hints
+from infra import hints, terraform
 from infra.fly import COMMANDS
 from infra.fly_task import COMMON
 from tests.infra import fake_flyctl
@@ -286,7 +286,8 @@ def test_the_surface_is_of_the_pinned_flyctl() -> None:
 def test_the_next_step_acts_on_the_app_that_was_given(desk: Desk) -> None:
     """Whoever pastes it would else work on fly.toml's app, which is production's."""
     assert "`./dev setup --app other-staging` makes it" in desk.run("status", "--app", "other-staging").err
-    assert "`./dev setup --app poe-proxy-staging` makes it" in desk.run("infra.vars").err
+    staging = terraform.written("staging", "app")
+    assert f"`./dev setup --app {staging}` makes it" in desk.run("infra.vars").err
     told = desk.run("doctor", "--app", "other-staging", "--json").json
     assert told[-1]["fix"] == "./dev setup --app other-staging"
     assert "`./dev setup --app other-staging` makes it" in desk.run("status", FLY_APP="other-staging").err
