@@ -185,7 +185,7 @@ def test_the_printed_line_works_as_pasted(tmp_path: Path) -> None:
 
 
 STANDS_STILL = """
-import asyncio, sys, time
+import asyncio, sys, time, weakref
 from service import __main__
 
 def stand_still(*_, **__):
@@ -198,10 +198,13 @@ async def wait(*_):
 
 class Importing:
     def find_spec(self, name, *_):
-        return stand_still() if name == "service.serve" else None
+        if name == "service.serve":
+            if place == "the imports":
+                stand_still()
+            weakref.finalize(Importing(), stand_still)  # what it raises is lost
 
 place = sys.argv.pop(1)
-if place == "the imports":
+if place in ("the imports", "a callback"):
     sys.meta_path.insert(0, Importing())
 else:
     from service import serve
@@ -210,16 +213,19 @@ sys.exit(__main__.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.parametrize("place", ["the imports", "the making", "the waiting"])
+@pytest.mark.parametrize("place", ["the imports", "a callback", "the making", "the waiting"])
 def test_a_signal_in_the_middle_of_the_start_is_no_failure(tmp_path: Path, place: str) -> None:
     environment = {**ENVIRONMENT, "HOST": "127.0.0.1", "METRICS_PORT": "0", **SANDBOX}
     with Port() as port:
         words = [sys.executable, "-c", STANDS_STILL, place, "--port", str(port.number)]
         with subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as started:
             assert started.stdout
-            assert started.stdout.readline() == b"here\n"
-            started.send_signal(signal.SIGTERM)
-            assert started.wait(timeout=START_SECONDS) == 0
+            try:
+                assert started.stdout.readline() == b"here\n"
+                started.send_signal(signal.SIGTERM)
+                assert started.wait(timeout=START_SECONDS) == 0
+            finally:
+                started.kill()
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
