@@ -130,7 +130,7 @@ def _applied(session: Session, terraform: Terraform, *targets: str) -> list[dict
         session.done("terraform", f"{len(changes)} changes made")
         secrets = [SECRET.search(name) for name in _written(changes)]
         for name in [each[1] for each in secrets if each]:
-            session.console.say(f"{name} has no value yet: gh secret set {name} --env {terraform.environment}")
+            session.console.say(f"{name} has no value now: gh secret set {name} --env {terraform.environment}")
     return changes
 
 
@@ -174,13 +174,18 @@ def _working(
     environment: str, *, dry_run: bool, as_json: bool, yes: bool = False
 ) -> Iterator[tuple[Session, Terraform]]:
     """A session on the app that the environment is about, with its Terraform."""
-    from infra import session, terraform  # here, so that a list of tasks needs nothing of them
+    from infra import naming, session, terraform  # here, so that a list of tasks needs nothing of them
 
     app = terraform.written(terraform.checked(environment), "app")
     with (
         session.opened(app, dry_run=dry_run, as_json=as_json, yes=yes) as opened,
         terraform.opened(opened, environment) as runner,
     ):
+        if app == naming.SHIPPED != opened.config.app != "":
+            raise terraform.not_set_up(
+                f"infra/terraform/environments/{environment}/main.tf is still about the app {app}, fly.toml about "
+                f"{opened.config.app}: write your app's name there"
+            )
         try:
             yield opened, runner
         except KeyboardInterrupt:

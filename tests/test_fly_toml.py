@@ -48,8 +48,9 @@ def test_the_proxy_waits_longer_than_the_service_and_buffers_nothing(fly: dict[s
 
 
 def test_a_quiet_machine_is_left_running(fly: dict[str, Any]) -> None:
-    assert fly["http_service"]["auto_stop_machines"] == "off"
-    assert fly["http_service"]["auto_start_machines"] is False
+    service = fly["http_service"]
+    off = service["auto_stop_machines"] == "off" and not service["auto_start_machines"]
+    assert off or service["min_machines_running"] >= 1  # what `scale.auto` may write
 
 
 def test_load_is_counted_in_requests_and_refused_by_the_service_itself(fly: dict[str, Any]) -> None:

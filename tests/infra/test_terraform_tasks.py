@@ -29,7 +29,7 @@ from infra import console, process, terraform
 from infra.program import Tasks
 from tests.infra import bucket
 from tests.infra.schema_provider import Provider, load, pack, serving, unpack
-from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS, write
+from tests.infra.terraform_cli import ADDRESSES, ROOT, SCHEMAS, copied, write
 
 PLANTED = {
     "AWS_SECRET_ACCESS_KEY": "planted-bucket-key",
@@ -85,8 +85,7 @@ def state() -> Iterator[bucket.Bucket]:
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the Terraform files, about an app of its own."""
-    copy = tmp_path / "terraform"
-    shutil.copytree(ROOT, copy)
+    copy = copied(tmp_path / "terraform")
     staging = copy / "environments" / "staging"
     write(staging, **VALUES)
     root = (staging / "root.tf").read_text()
@@ -164,7 +163,7 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
     code, told, said = run("infra.apply", "--yes", "--json")
     assert code == 0
     assert json.loads(told)["changes"] == changes
-    assert "FLY_API_TOKEN has no value yet: gh secret set FLY_API_TOKEN --env staging\n" in said
+    assert "FLY_API_TOKEN has no value now: gh secret set FLY_API_TOKEN --env staging\n" in said
     assert NO_TOKEN in said
     held = json.loads(state.objects["staging/terraform.tfstate"])
     assert {each["type"] for each in held["resources"] if each["mode"] == "managed"} >= {
@@ -174,6 +173,24 @@ def test_a_plan_changes_nothing_and_an_apply_does_it_once(run: Run, state: bucke
 
     code, told, _ = run("infra.plan", "--check")
     assert (code, told) == (0, "staging: nothing to change\n")
+
+
+def test_an_app_that_got_a_name_of_its_own_is_not_taken_for_the_one_everybody_begins_with(
+    run: Run, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fly.toml").write_text('app = "my-gateway"\n')
+    code, told, said = run("infra.plan", "--environment", "production")
+    assert (code, told) == (3, "")
+    assert said.splitlines()[-1] == (
+        "infra/terraform/environments/production/main.tf is still about the app poe-proxy, fly.toml about my-gateway: "
+        "write your app's name there"
+    )
+    write(tree.parent / "production", app='"my-gateway"', **VALUES)
+    assert run("infra.plan", "--environment", "production")[0] == 0
+    (tmp_path / "fly.toml").write_text('app = "poe-proxy"\n')
+    write(tree.parent / "production", app='"poe-proxy"')
+    assert run("infra.plan", "--environment", "production")[0] == 0
 
 
 def test_an_apply_says_what_it_took_the_value_from(run: Run, tree: Path) -> None:
@@ -191,7 +208,7 @@ def test_an_apply_says_what_it_took_the_value_from(run: Run, tree: Path) -> None
     assert changes["monitoring[0].grafana_data_source.fly"] == ["update"]
     assert NO_TOKEN in said
     assert changes['github[0].github_actions_environment_secret.this["FLY_API_TOKEN"]'] == ["update"]
-    assert "FLY_API_TOKEN has no value yet" in said
+    assert "FLY_API_TOKEN has no value now" in said
 
 
 class GitHub(Provider):
