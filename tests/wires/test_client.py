@@ -70,7 +70,7 @@ async def asking(
     *scripts: Script, close: bool = False, tls: ssl.SSLContext | None = None, trusted: ssl.SSLContext | None = None
 ) -> AsyncIterator[Asking]:
     """Afterwards nothing is left: no connection, no task, no socket."""
-    tasks = len(asyncio.all_tasks())
+    before, tasks = open_sockets(), len(asyncio.all_tasks())
     async with Upstream(scripts, close=close, tls=tls) as upstream, Client(trusted=trusted) as client:
         port = int(URL(upstream.url).port or 0)
         yield Asking(client, upstream)
@@ -78,23 +78,30 @@ async def asking(
     assert not client._lingering
     assert client._connecting == 0
     await until(lambda: len(asyncio.all_tasks()) <= tasks)
-    await until(lambda: not sockets_at(port))
+    await until(lambda: not open_sockets() - before - with_ends_elsewhere(port))
 
 
-def sockets_at(port: int) -> list[str]:
-    """This process's open sockets with an end at a port. Not all that it has: other threads open theirs when they like.
-    Nor all at that port: once it is free, another process may be given it.
-    """
-    table, own = Path("/proc/self/net/tcp"), Path("/proc/self/fd")
-    if not table.exists():
-        return []
-    rows = [line.split()[:10] for line in table.read_text().splitlines()[1:]]
-    there = {f"socket:[{inode}]" for _, near, far, *_, inode in rows if f":{port:04X}" in near + far}
-    found = []
-    for name in os.listdir(own):
+def open_sockets() -> set[str]:
+    """The inodes of this process's sockets, other threads' among them."""
+    own, found = Path("/proc/self/fd"), set()
+    for name in os.listdir(own) if own.exists() else ():
         with suppress(FileNotFoundError):  # what another thread has closed meanwhile
-            found.append(os.readlink(own / name))
-    return [name for name in found if name in there]
+            found.add(os.readlink(own / name))
+    return {name.removeprefix("socket:[").rstrip("]") for name in found if name.startswith("socket:")}
+
+
+def with_ends_elsewhere(port: int) -> set[str]:
+    """The inodes of all sockets that other threads may open when they like: that have ends, and none at this port."""
+    found = {line.split()[6] for line in lines_of("unix")}
+    for row in [line.split() for name in ("tcp", "tcp6") for line in lines_of(name)]:
+        if f":{port:04X}" not in row[1] + row[2]:
+            found.add(row[9])
+    return found
+
+
+def lines_of(table: str) -> list[str]:
+    path = Path("/proc/self/net") / table
+    return path.read_text().splitlines()[1:] if path.exists() else []
 
 
 async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
