@@ -9,16 +9,7 @@ from service.api import headers as heads
 from service.api.headers import told
 from service.observe.record import Record
 from service.waiting import Waiting
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A clock that moves only when told, and the shortest way to a lease."""
+"""Pools on a clock that moves only when told, and the shortest way to a lease."""
 
 from __future__ import annotations
 
@@ -11,20 +11,6 @@ from service.errors import Refusal
 from service.keys.lease import Lease
 from service.keys.pool import Pool
 from service.settings import KeySpec
-
-
-class Clock:
-    """Monotonic seconds."""
-
-    def __init__(self, now: float = 1000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
-
-    def forward(self, seconds: float) -> None:
-        """Let time pass."""
-        self.now += seconds
 
 
 def key(name: str) -> KeySpec:

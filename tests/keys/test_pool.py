@@ -8,7 +8,8 @@ from service.errors import Failure, Kind
 from service.keys.account import MOST_RESTS
 from service.keys.pool import Pool
 from service.keys.refusal import NoOtherKey
-from tests.keys.clock import Clock, key, names, pool_of, refused, take
+from tests.clock import Clock
+from tests.keys.clock import key, names, pool_of, refused, take
 
 
 @pytest.fixture

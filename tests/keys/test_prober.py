@@ -13,8 +13,9 @@ import pytest
 from service.errors import Failure, Kind
 from service.keys import prober as module
 from service.keys.prober import MOST_PROBES_AT_ONCE, Prober
+from tests.clock import Clock
 from tests.faults.clock_loop import ClockLoop
-from tests.keys.clock import Clock, names, pool_of, take
+from tests.keys.clock import names, pool_of, take
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,8 @@ from service.errors import Failure, Kind, Refusal
 from service.keys.account import STATES
 from service.keys.lease import Lease
 from service.keys.rest import TRIAL_SECONDS
-from tests.keys.clock import Clock, names, pool_of, take
+from tests.clock import Clock
+from tests.keys.clock import names, pool_of, take
 
 KEYS = ("a/1", "a/2", "b", "c", "d")
 MODELS = ("gpt", "claude", "o3")

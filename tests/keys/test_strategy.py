@@ -8,7 +8,8 @@ from service.errors import Failure, Kind
 from service.keys.pool import Pool
 from service.keys.strategy import MOST_SESSIONS, SESSION_SECONDS, STRATEGIES, Sticky
 from service.settings import SettingsError, load
-from tests.keys.clock import Clock, pool_of, take
+from tests.clock import Clock
+from tests.keys.clock import pool_of, take
 
 LIMITED = Failure(Kind.RATE_LIMITED, "slow", retry_after=30)
 

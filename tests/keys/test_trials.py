@@ -7,8 +7,9 @@ import pytest
 from service.errors import Failure, Kind
 from service.keys.pool import Pool
 from service.keys.rest import TRIAL_SECONDS
+from tests.clock import Clock
 from tests.faults.clock_loop import ClockLoop
-from tests.keys.clock import Clock, key, names, pool_of, refused, take
+from tests.keys.clock import key, names, pool_of, refused, take
 from tests.keys.scene import Scene, limited, on_a_fake_clock, refusal_of
 
 DRY = Failure(Kind.DRY, "no points", status=402)

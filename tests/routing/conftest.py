@@ -10,16 +10,7 @@ import orjson
 import pytest
 
 from service.routing.catalogue import Catalogue
-
-
-class Clock:
-    """Seconds that pass when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from service.routing.budget import FREE_REPEATS, MAX_WAYS, RetryBudget
 from service.routing.circuits import Way
-from tests.routing.conftest import Clock
+from tests.clock import Clock
 
 WAY: Way = ("model", "chat")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.routing.circuits import LAST_TRIAL_SECONDS, MAX_CIRCUITS, TRIAL_SECONDS, Circuits, Way
-from tests.routing.conftest import Clock
+from tests.clock import Clock
 
 WAY: Way = ("model", "chat")
 ME, OTHER = object(), object()

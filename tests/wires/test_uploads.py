@@ -15,20 +15,13 @@ from service.wires import uploads
 from service.wires.bot_request import Attachment
 from service.wires.http import open_session
 from service.wires.uploads import Uploads, refuses_attachment
+from tests.clock import Clock
 from tests.wires.calls import SECRET
 from tests.wires.upstream import Hold, Script, Upstream, Wait, answer
 
 DONE = b'{"attachment_url": "https://u/1", "mime_type": "image/png", "size": 3}'
 OK = answer("200 OK", DONE)
 PNG = MediaPart("image", data=b"png", media_type="image/png")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @asynccontextmanager
@@ -90,7 +83,7 @@ async def test_a_data_url_that_is_none_is_the_requests_fault(url: str) -> None:
 
 @pytest.mark.anyio
 async def test_the_same_content_is_uploaded_once_for_each_key_and_eight_minutes() -> None:
-    clock = Clock()
+    clock = Clock(0.0)
     big = MediaPart("file", data=b"x" * uploads.HASH_ASIDE_FROM_BYTES)
     async with opened(OK, clock=clock) as (found, upstream):
         for part in (PNG, MediaPart("image", data=b"png", media_type="image/png", name="other"), big, big):
