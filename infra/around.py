@@ -181,7 +181,7 @@ def _working(
         session.opened(app, dry_run=dry_run, as_json=as_json, yes=yes) as opened,
         terraform.opened(opened, environment) as runner,
     ):
-        if app == naming.SHIPPED != opened.config.app != "":
+        if app == naming.SHIPPED and opened.config.app not in ("", naming.SHIPPED):
             raise terraform.not_set_up(
                 f"infra/terraform/environments/{environment}/main.tf is still about the app {app}, fly.toml about "
                 f"{opened.config.app}: write your app's name there"
