@@ -8,7 +8,7 @@ import secrets
 from infra.console import asks
 from infra.fly import FlyError, wrong_use
 from infra.refusal import Refusal
-from infra.session import Session, checked_app
+from infra.session import Session
 
 SHIPPED = "poe-proxy"
 """What fly.toml says until somebody has chosen."""
@@ -29,7 +29,7 @@ def choose(session: Session) -> str:
     )
     if not name:
         raise wrong_use("nothing was changed")
-    session.work_on(checked_app(name))
+    session.work_on(name)
     return name
 
 

@@ -109,7 +109,6 @@ def opened(app: str, *, dry_run: bool, as_json: bool, yes: bool) -> Iterator[Ses
     for name in ("POE_API_KEYS", "ACCESS_TOKENS", "FLY_API_TOKEN", "GH_TOKEN", "GITHUB_TOKEN"):
         redact.add(os.environ.get(name, ""))
     named = app or os.environ.get("FLY_APP", "")
-    named = named if APP_NAME.fullmatch(named) else ""
     console = Console(redact, as_json=as_json, dry_run=dry_run, app=named)
     begun: list[str] = []
     with fly.opened(redact, dry_run=dry_run, noted=console.note, hear=console.hear, begun=begun) as flyctl:

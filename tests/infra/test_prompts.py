@@ -182,3 +182,16 @@ def test_whoever_says_so_is_not_asked_for_a_name(shell: Shell, flags: tuple[str,
     seen = shell.typed("setup", *flags, answers=[(KEYS_WANTED, CTRL_D)] if "--app" in flags else [])
     assert NAME not in seen.text
     assert shell.state["apps"] == {}
+
+
+def test_whoever_has_set_the_name_is_not_asked_for_it(shell: Shell) -> None:
+    unname(shell)
+    seen = shell.typed("setup", answers=[(KEYS_WANTED, CTRL_D)], FLY_APP=APP)
+    assert (seen.code, NAME in seen.text) == (2, False)
+
+
+def test_a_name_that_is_none_is_told_before_anything_else_is_asked(shell: Shell) -> None:
+    unname(shell)
+    seen = shell.typed("setup", answers=[(NAME_WANTED, "My Gateway")])
+    assert (seen.code, name_in_file(shell)) == (2, naming.SHIPPED)
+    assert seen.lines[-1] == "'My Gateway' is no app name: small letters, digits and dashes, at most 63"
